@@ -1,0 +1,66 @@
+import type { EngineErrorKind } from "../../engine/errors.ts";
+import type { EngineLoad, ModelFacts } from "../../engine/facts.ts";
+import type { OutputDelta } from "../../engine/output.ts";
+import type { Prompt, SamplingParams } from "../../engine/request.ts";
+
+/**
+ * What parent and child of the llama engine say to each other: structured clones over the IPC channel of
+ * `child_process.fork`, one message per decode step.
+ */
+
+/** How the child loads the model. Every number is decided by the parent and final. */
+export interface LlamaChildOptions {
+  readonly modelPath: string;
+  /** Prompt and output together, per sequence. */
+  readonly maxModelLenTokens: number;
+  /** Sequences in the batch, 1 to 256 (the addon's limit). */
+  readonly maxNumSeqs: number;
+  /** Tokens of one step: decodes and prefill chunks together. */
+  readonly maxNumBatchedTokens: number;
+  readonly threads: number;
+}
+
+/** The sampling parameters as they cross: the constraint is already a GBNF grammar. */
+export type ChildSampling = Omit<SamplingParams, "constraint"> & {
+  readonly gbnf: string | undefined;
+};
+
+export type ToChild =
+  | { readonly t: "load"; readonly options: LlamaChildOptions }
+  | { readonly t: "generate"; readonly id: string; readonly prompt: Prompt; readonly sampling: ChildSampling }
+  | { readonly t: "abort"; readonly id: string }
+  | { readonly t: "embed"; readonly id: string; readonly tokenIds: Uint32Array }
+  | { readonly t: "ping"; readonly ping: number }
+  | { readonly t: "flush-cache"; readonly call: number }
+  | { readonly t: "close" };
+
+/** An {@link EngineError} as data. */
+export interface ErrorFacts {
+  readonly kind: EngineErrorKind;
+  readonly message: string;
+  readonly field: string | undefined;
+}
+
+/** Counters that travel with every step and every answer to a ping. */
+export interface ChildCounters {
+  readonly steps: number;
+  readonly generatedTokens: number;
+  readonly load: Omit<EngineLoad, "dpRank">;
+}
+
+export type FromChild =
+  | { readonly t: "loading"; readonly progress: number }
+  | { readonly t: "ready"; readonly facts: ModelFacts }
+  /** The model cannot be loaded, now or later. */
+  | { readonly t: "load-failed"; readonly error: ErrorFacts }
+  /** Everything that one step produced, for all requests. */
+  | {
+      readonly t: "step";
+      readonly deltas: readonly { readonly id: string; readonly delta: OutputDelta }[];
+      readonly failures: readonly { readonly id: string; readonly error: ErrorFacts }[];
+      readonly counters: ChildCounters;
+    }
+  | { readonly t: "embedding"; readonly id: string; readonly values: Float32Array; readonly promptTokens: number }
+  | { readonly t: "embed-failed"; readonly id: string; readonly error: ErrorFacts }
+  | { readonly t: "pong"; readonly ping: number; readonly counters: ChildCounters }
+  | { readonly t: "flushed"; readonly call: number; readonly flushed: boolean };

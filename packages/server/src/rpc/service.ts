@@ -1,0 +1,81 @@
+import type { BidiStreamingHandler, ServerStreamingHandler, UnaryHandler } from "./call.ts";
+
+/**
+ * One method of a service, ready to be served: its name on the wire, its codec and the handler that answers.
+ *
+ * A transport sees messages as `unknown`; that codec and handler agree on them is settled where both are given, in
+ * {@link unary}, {@link serverStreaming} and {@link bidiStreaming}. `decodeRequest` throws on malformed bytes, which
+ * the transport answers with INVALID_ARGUMENT.
+ */
+export type Method = {
+  readonly name: string;
+  decodeRequest(bytes: Uint8Array): unknown;
+  encodeResponse(response: unknown): Uint8Array;
+} & (
+  | { readonly kind: "unary"; readonly handler: UnaryHandler<unknown, unknown> }
+  | { readonly kind: "server-streaming"; readonly handler: ServerStreamingHandler<unknown, unknown> }
+  | { readonly kind: "bidi-streaming"; readonly handler: BidiStreamingHandler<unknown, unknown> }
+);
+
+/** A service as the transport registers it. `name` is the full proto name, e.g. `grpc.health.v1.Health`. */
+export interface Service {
+  readonly name: string;
+  readonly methods: readonly Method[];
+}
+
+/** Reads a request; generated messages are one. */
+export interface RequestCodec<Request> {
+  decode(bytes: Uint8Array): Request;
+}
+
+/** Writes a response; generated messages are one. */
+export interface ResponseCodec<Response> {
+  encode(message: Response): { finish(): Uint8Array };
+}
+
+/** Defines a unary method from generated messages and its handler. */
+export function unary<Request, Response>(
+  name: string,
+  request: RequestCodec<Request>,
+  response: ResponseCodec<Response>,
+  handler: UnaryHandler<Request, Response>,
+): Method {
+  return { kind: "unary", name, ...codec(request, response), handler: handler as UnaryHandler<unknown, unknown> };
+}
+
+/** Defines a server-streaming method from generated messages and its handler. */
+export function serverStreaming<Request, Response>(
+  name: string,
+  request: RequestCodec<Request>,
+  response: ResponseCodec<Response>,
+  handler: ServerStreamingHandler<Request, Response>,
+): Method {
+  return {
+    kind: "server-streaming",
+    name,
+    ...codec(request, response),
+    handler: handler as ServerStreamingHandler<unknown, unknown>,
+  };
+}
+
+/** Defines a bidirectional method from generated messages and its handler. */
+export function bidiStreaming<Request, Response>(
+  name: string,
+  request: RequestCodec<Request>,
+  response: ResponseCodec<Response>,
+  handler: BidiStreamingHandler<Request, Response>,
+): Method {
+  return {
+    kind: "bidi-streaming",
+    name,
+    ...codec(request, response),
+    handler: handler as BidiStreamingHandler<unknown, unknown>,
+  };
+}
+
+function codec<Request, Response>(request: RequestCodec<Request>, response: ResponseCodec<Response>) {
+  return {
+    decodeRequest: (bytes: Uint8Array): unknown => request.decode(bytes),
+    encodeResponse: (message: unknown): Uint8Array => response.encode(message as Response).finish(),
+  };
+}
