@@ -1,5 +1,4 @@
 import type { EngineErrorKind } from "../../engine/errors.ts";
-import type { EngineLoad, ModelFacts } from "../../engine/facts.ts";
 import type { OutputDelta } from "../../engine/output.ts";
 import type { Prompt, SamplingParams } from "../../engine/request.ts";
 
@@ -15,9 +14,21 @@ export interface LlamaChildOptions {
   readonly maxModelLenTokens: number;
   /** Sequences in the batch, 1 to 256 (the addon's limit). */
   readonly maxNumSeqs: number;
-  /** Tokens of one step: decodes and prefill chunks together. */
+  /** Tokens of one step: decodes and prefill chunks together. At least `maxNumSeqs`. */
   readonly maxNumBatchedTokens: number;
   readonly threads: number;
+  /** As the file says; the addon does not tell. */
+  readonly vocabSize: number;
+  /** False for a model that only embeds: it gets no context for generation. */
+  readonly isGeneration: boolean;
+}
+
+/** What only the loaded model can say. */
+export interface LoadedModel {
+  readonly vocabSize: number;
+  /** Every id that ends a generation, as llama.cpp sees it. Ascending. */
+  readonly eosTokenIds: readonly number[];
+  readonly bosTokenId: number | undefined;
 }
 
 /** The sampling parameters as they cross: the constraint is already a GBNF grammar. */
@@ -31,10 +42,9 @@ export type ToChild =
   | { readonly t: "abort"; readonly id: string }
   | { readonly t: "embed"; readonly id: string; readonly tokenIds: Uint32Array }
   | { readonly t: "ping"; readonly ping: number }
-  | { readonly t: "flush-cache"; readonly call: number }
-  | { readonly t: "close" };
+  | { readonly t: "flush-cache"; readonly call: number };
 
-/** An {@link EngineError} as data. */
+/** An EngineError as data. */
 export interface ErrorFacts {
   readonly kind: EngineErrorKind;
   readonly message: string;
@@ -43,21 +53,40 @@ export interface ErrorFacts {
 
 /** Counters that travel with every step and every answer to a ping. */
 export interface ChildCounters {
+  /** Scheduler steps since the child started. */
   readonly steps: number;
   readonly generatedTokens: number;
-  readonly load: Omit<EngineLoad, "dpRank">;
+  /** Requests, not outputs. */
+  readonly runningRequests: number;
+  readonly waitingRequests: number;
+  /** Prompt tokens of waiting and prefilling requests that were not computed yet. */
+  readonly waitingPromptTokens: number;
+  /** Cells of the KV cache that running outputs hold. */
+  readonly usedKvTokens: number;
+  /** Share [0, 1] of prompt tokens found in the cache, over the last 64 prompts. */
+  readonly cacheHitRate: number;
+}
+
+export interface RequestDelta {
+  readonly id: string;
+  readonly delta: OutputDelta;
+}
+
+export interface RequestFailure {
+  readonly id: string;
+  readonly error: ErrorFacts;
 }
 
 export type FromChild =
   | { readonly t: "loading"; readonly progress: number }
-  | { readonly t: "ready"; readonly facts: ModelFacts }
+  | { readonly t: "ready"; readonly model: LoadedModel }
   /** The model cannot be loaded, now or later. */
   | { readonly t: "load-failed"; readonly error: ErrorFacts }
   /** Everything that one step produced, for all requests. */
   | {
       readonly t: "step";
-      readonly deltas: readonly { readonly id: string; readonly delta: OutputDelta }[];
-      readonly failures: readonly { readonly id: string; readonly error: ErrorFacts }[];
+      readonly deltas: readonly RequestDelta[];
+      readonly failures: readonly RequestFailure[];
       readonly counters: ChildCounters;
     }
   | { readonly t: "embedding"; readonly id: string; readonly values: Float32Array; readonly promptTokens: number }
