@@ -11,6 +11,8 @@ export type Method = {
   readonly name: string;
   decodeRequest(bytes: Uint8Array): unknown;
   encodeResponse(response: unknown): Uint8Array;
+  /** The answer ends only when somebody ends it (a watch, a subscription), so a drain does not wait for it. */
+  readonly openEnded?: boolean;
 } & (
   | { readonly kind: "unary"; readonly handler: UnaryHandler<unknown, unknown> }
   | { readonly kind: "server-streaming"; readonly handler: ServerStreamingHandler<unknown, unknown> }
@@ -21,6 +23,16 @@ export type Method = {
 export interface Service {
   readonly name: string;
   readonly methods: readonly Method[];
+  /**
+   * New calls are still answered after `RpcServer.refuseNewCalls`, until the port closes. For services whose answer
+   * is the news of the drain itself, as health is.
+   */
+  readonly servesWhileDraining?: boolean;
+}
+
+export interface StreamingOptions {
+  /** See {@link Method}. Default false. */
+  readonly openEnded?: boolean;
 }
 
 /** Reads a request; generated messages are one. */
@@ -49,11 +61,13 @@ export function serverStreaming<Request, Response>(
   request: RequestCodec<Request>,
   response: ResponseCodec<Response>,
   handler: ServerStreamingHandler<Request, Response>,
+  options: StreamingOptions = {},
 ): Method {
   return {
     kind: "server-streaming",
     name,
     ...codec(request, response),
+    ...options,
     handler: handler as ServerStreamingHandler<unknown, unknown>,
   };
 }
@@ -64,11 +78,13 @@ export function bidiStreaming<Request, Response>(
   request: RequestCodec<Request>,
   response: ResponseCodec<Response>,
   handler: BidiStreamingHandler<Request, Response>,
+  options: StreamingOptions = {},
 ): Method {
   return {
     kind: "bidi-streaming",
     name,
     ...codec(request, response),
+    ...options,
     handler: handler as BidiStreamingHandler<unknown, unknown>,
   };
 }

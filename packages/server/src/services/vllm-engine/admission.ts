@@ -1,0 +1,29 @@
+import { GrpcStatusError } from "../../rpc/status.ts";
+import type { VllmEngineContext } from "./context.ts";
+import type { InFlightRequests } from "./in-flight.ts";
+
+/** How long a refused client is asked to wait before it tries again (gRFC A6, server push-back). */
+const pushbackMs = 1000;
+
+/**
+ * Refuses a request that would wait in a queue that is full.
+ *
+ * The queue is the larger of what the engine reports and what our own calls hold beyond its slots: the engine's figure
+ * is a sample of its last step and would let a burst through.
+ *
+ * @throws GrpcStatusError RESOURCE_EXHAUSTED with trailer `grpc-retry-pushback-ms`.
+ */
+export function admit(context: VllmEngineContext, inFlight: InFlightRequests, outputs: number): void {
+  const limit = context.maxWaitingRequests;
+  if (limit === undefined) return;
+  const loads = context.engine.loads();
+  const slots = loads.reduce((sum, load) => sum + load.maxRunningRequests, 0);
+  const reported = loads.reduce((sum, load) => sum + load.waitingRequests, 0);
+  const held = inFlight.unfinishedOutputs;
+  if (reported === 0 && held + outputs <= slots) return;
+  const waiting = Math.max(reported, held - slots);
+  if (waiting < limit) return;
+  throw GrpcStatusError.of("RESOURCE_EXHAUSTED", `${waiting} requests wait already; the limit is ${limit}`, {
+    trailers: { "grpc-retry-pushback-ms": String(pushbackMs) },
+  });
+}

@@ -1,0 +1,31 @@
+import type { Engine } from "../../engine/engine.ts";
+import type { Log } from "../../operations/log.ts";
+
+/** What the service needs from the server around it. */
+export interface VllmEngineContext {
+  /** The service neither starts nor closes it. */
+  readonly engine: Engine;
+  /** The model's name towards clients; a gateway shows it as the model id. */
+  readonly servedModelName: string;
+  /** tokenwire's own version, for GetLoads. */
+  readonly version: string;
+  readonly log: Log;
+  /** When the server started, on the clock of {@link now}. */
+  readonly startedAtMs: number;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** The server has begun to shut down: HealthCheck then says UNAVAILABLE, other calls go on. */
+  draining(): boolean;
+  /**
+   * How many outputs may wait for a slot before Generate and Embed answer RESOURCE_EXHAUSTED. 0 admits only what can
+   * run at once; undefined admits all.
+   */
+  readonly maxWaitingRequests?: number | undefined;
+  /** One debug line per finished request. GetLoads tells the truth either way. */
+  readonly logStats: boolean;
+  /**
+   * Resolves after so many milliseconds and rejects when the signal fires. Default: the machine's timer; a test puts
+   * its own here.
+   */
+  wait?(ms: number, signal: AbortSignal): Promise<void>;
+}

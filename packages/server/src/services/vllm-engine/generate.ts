@@ -1,0 +1,83 @@
+import type { EngineError } from "../../engine/errors.ts";
+import type { GenerationSink, OutputDelta } from "../../engine/output.ts";
+import type { GenerateRequest, GenerateResponse } from "../../generated/vllm_engine.ts";
+import type { ServerStreamingHandler } from "../../rpc/call.ts";
+import { admit } from "./admission.ts";
+import type { VllmEngineContext } from "./context.ts";
+import { requireReady } from "./engine-status.ts";
+import { type AnswerOutcome, ChunkedAnswer, WholeAnswer } from "./generate-stream.ts";
+import type { InFlightRequest, InFlightRequests } from "./in-flight.ts";
+import { validateGenerateRequest } from "./validate/generate-request.ts";
+
+/**
+ * Generate: pushes what the engine makes to the client, and ends OK after the last output's Complete.
+ *
+ * When the client cancels, its deadline passes or the server drains, the engine is told to abort at once and the call
+ * ends with that reason. An Abort of the id ends the stream normally, with finish_reason "abort".
+ */
+export function generateHandler(
+  context: VllmEngineContext,
+  inFlight: InFlightRequests,
+): ServerStreamingHandler<GenerateRequest, GenerateResponse> {
+  const { engine, log } = context;
+  return async (request, call) => {
+    requireReady(engine);
+    const dpRanks = Math.max(1, engine.loads().length);
+    const { requestId, prompt, sampling } = validateGenerateRequest(request, engine.facts(), dpRanks);
+    call.signal.throwIfAborted();
+    admit(context, inFlight, sampling.n);
+    const entry = inFlight.add(requestId, sampling.n, (engineId) => engine.abort(engineId));
+    const startedAtMs = context.now();
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const ended = () => {
+          engine.abort(entry.engineId);
+          reject(call.signal.reason);
+        };
+        call.signal.addEventListener("abort", ended, { once: true });
+        const outcome: AnswerOutcome = { done: resolve, failed: reject };
+        const answer = request.stream
+          ? new ChunkedAnswer(call, sampling.n, outcome)
+          : new WholeAnswer(call, sampling.n, outcome);
+        const sink = new CountingSink({ inFlight, entry, answer, now: () => context.now(), signal: call.signal });
+        engine.generate({ id: entry.engineId, prompt, sampling }, sink);
+      });
+      if (context.logStats) log.debug({ requestId, tookMs: context.now() - startedAtMs }, "generate finished");
+    } finally {
+      inFlight.remove(requestId);
+    }
+  };
+}
+
+/** Notes for the registry what passes by on the way to the answer; once the call has ended nothing passes any more. */
+class CountingSink implements GenerationSink {
+  readonly #inFlight: InFlightRequests;
+  readonly #entry: InFlightRequest;
+  readonly #answer: GenerationSink;
+  readonly #now: () => number;
+  readonly #signal: AbortSignal;
+
+  constructor(options: {
+    readonly inFlight: InFlightRequests;
+    readonly entry: InFlightRequest;
+    readonly answer: GenerationSink;
+    readonly now: () => number;
+    readonly signal: AbortSignal;
+  }) {
+    this.#inFlight = options.inFlight;
+    this.#entry = options.entry;
+    this.#answer = options.answer;
+    this.#now = options.now;
+    this.#signal = options.signal;
+  }
+
+  delta(delta: OutputDelta): void {
+    this.#inFlight.lastReceivedAtMs = this.#now();
+    if (delta.finish !== undefined) this.#entry.outputFinished();
+    if (!this.#signal.aborted) this.#answer.delta(delta);
+  }
+
+  failed(error: EngineError): void {
+    if (!this.#signal.aborted) this.#answer.failed(error);
+  }
+}

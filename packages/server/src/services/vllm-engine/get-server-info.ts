@@ -1,0 +1,37 @@
+import { type GetServerInfoRequest, GetServerInfoResponse } from "../../generated/vllm_engine.ts";
+import type { UnaryHandler } from "../../rpc/call.ts";
+import type { VllmEngineContext } from "./context.ts";
+import type { InFlightRequests } from "./in-flight.ts";
+
+/**
+ * GetServerInfo: what the server is and how busy. Answers while the engine starts, then without the engine's facts.
+ *
+ * `last_receive_timestamp` is when the engine last produced something (seconds since the epoch, 0 before), as in
+ * SGLang. `server_type` is "tokenwire-grpc": vLLM's Python servicer leaves it empty, so no client relies on a value.
+ * `constrained_decoding_start` is "first_token": no reasoning parser of ours delays a grammar. Fields of features that
+ * tokenwire lacks (KV transfer, multimodal input, shared memory) stay empty.
+ */
+export function getServerInfoHandler(
+  context: VllmEngineContext,
+  inFlight: InFlightRequests,
+): UnaryHandler<GetServerInfoRequest, GetServerInfoResponse> {
+  return async () => {
+    const own = {
+      activeRequests: inFlight.size,
+      lastReceiveTimestamp: inFlight.lastReceivedAtMs / 1000,
+      uptimeSeconds: Math.max(0, context.now() - context.startedAtMs) / 1000,
+      serverType: "tokenwire-grpc",
+      constrainedDecodingStart: "first_token",
+    };
+    if (context.engine.state.t !== "ready") return GetServerInfoResponse.create({ ...own, dataParallelSize: 1 });
+    const facts = context.engine.facts();
+    return GetServerInfoResponse.create({
+      ...own,
+      dataParallelSize: Math.max(1, context.engine.loads().length),
+      kvCacheDtype: facts.kvCacheDtype,
+      blockSize: facts.blockSizeTokens,
+      modelDtype: facts.modelDtype,
+      maxNumSeqs: facts.maxNumSeqs,
+    });
+  };
+}

@@ -1,0 +1,74 @@
+import { GrpcStatusError } from "../../rpc/status.ts";
+
+/** One request between its admission and the end of its call. */
+export class InFlightRequest {
+  /** What the engine knows it by: never reused, so that a caller may reuse an id as soon as its call has ended. */
+  readonly engineId: string;
+  readonly #abort: (engineId: string) => void;
+  #unfinishedOutputs: number;
+
+  constructor(engineId: string, outputs: number, abort: (engineId: string) => void) {
+    this.engineId = engineId;
+    this.#unfinishedOutputs = outputs;
+    this.#abort = abort;
+  }
+
+  /** Outputs that the engine still works on. */
+  get unfinishedOutputs(): number {
+    return this.#unfinishedOutputs;
+  }
+
+  /** The engine is done with one output, whether or not the client has read it. */
+  outputFinished(): void {
+    this.#unfinishedOutputs -= 1;
+  }
+
+  abort(): void {
+    this.#abort(this.engineId);
+  }
+}
+
+/** The requests in flight by the id that their caller gave them. */
+export class InFlightRequests {
+  readonly #byCallerId = new Map<string, InFlightRequest>();
+  #accepted = 0;
+  /** When the engine last gave us something, milliseconds since the epoch; 0 before the first. */
+  lastReceivedAtMs = 0;
+
+  /** Requests whose call has not ended. */
+  get size(): number {
+    return this.#byCallerId.size;
+  }
+
+  /** Outputs that the engine works on or has queued. */
+  get unfinishedOutputs(): number {
+    let sum = 0;
+    for (const request of this.#byCallerId.values()) sum += request.unfinishedOutputs;
+    return sum;
+  }
+
+  /**
+   * Takes a request in; the caller must {@link remove} it when its call ends.
+   *
+   * @throws GrpcStatusError ALREADY_EXISTS when a request with this id is in flight.
+   */
+  add(callerId: string, outputs: number, abort: (engineId: string) => void): InFlightRequest {
+    if (this.#byCallerId.has(callerId)) {
+      const shown = JSON.stringify(callerId);
+      throw GrpcStatusError.of("ALREADY_EXISTS", `request_id: a request with the id ${shown} is in flight`);
+    }
+    this.#accepted += 1;
+    const request = new InFlightRequest(`${callerId}-${this.#accepted}`, outputs, abort);
+    this.#byCallerId.set(callerId, request);
+    return request;
+  }
+
+  remove(callerId: string): void {
+    this.#byCallerId.delete(callerId);
+  }
+
+  /** Does nothing for an unknown id. */
+  abort(callerId: string): void {
+    this.#byCallerId.get(callerId)?.abort();
+  }
+}

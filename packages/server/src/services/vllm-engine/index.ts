@@ -1,0 +1,89 @@
+import {
+  FlushCacheRequest,
+  FlushCacheResponse,
+  GetTokenizerChunk,
+  GetTokenizerRequest,
+  KvEventBatch,
+  ProfileResponse,
+  StartProfileRequest,
+  StopProfileRequest,
+  SubscribeKvEventsRequest,
+} from "../../generated/common.ts";
+import {
+  AbortRequest,
+  AbortResponse,
+  EmbedRequest,
+  EmbedResponse,
+  GenerateRequest,
+  GetLoadsRequest,
+  GetLoadsResponse,
+  GetModelInfoRequest,
+  GetModelInfoResponse,
+  GetServerInfoRequest,
+  GetServerInfoResponse,
+  HealthCheckRequest,
+  HealthCheckResponse,
+} from "../../generated/vllm_engine.ts";
+import { type Service, serverStreaming, unary } from "../../rpc/service.ts";
+import { abortHandler } from "./abort.ts";
+import { generateResponseCodec } from "./chunk-encoder.ts";
+import type { VllmEngineContext } from "./context.ts";
+import { embedHandler } from "./embed.ts";
+import { withEngineStatus } from "./engine-status.ts";
+import { flushCacheHandler } from "./flush-cache.ts";
+import { generateHandler } from "./generate.ts";
+import { getLoadsHandler } from "./get-loads.ts";
+import { getModelInfoHandler } from "./get-model-info.ts";
+import { getServerInfoHandler } from "./get-server-info.ts";
+import { getTokenizerHandler } from "./get-tokenizer.ts";
+import { healthCheckHandler } from "./health-check.ts";
+import { InFlightRequests } from "./in-flight.ts";
+import { profileHandler } from "./profile.ts";
+import { strictRequest } from "./strict-request.ts";
+import { subscribeKvEventsHandler } from "./subscribe-kv-events.ts";
+
+export type { VllmEngineContext } from "./context.ts";
+
+/** The service's name on the wire, and its name in health checks. */
+export const vllmEngineServiceName = "vllm.grpc.engine.VllmEngine";
+
+/**
+ * Makes the service that gateways drive vLLM with (proto/vllm_engine.proto), over any engine.
+ *
+ * Every call fails with a GrpcStatusError: INVALID_ARGUMENT names field, value and range; UNAVAILABLE stands for an
+ * engine that is starting, dead or closed; RESOURCE_EXHAUSTED for a full queue; UNIMPLEMENTED for what no engine here
+ * has.
+ */
+export function createVllmEngineService(context: VllmEngineContext): Service {
+  const { log } = context;
+  const inFlight = new InFlightRequests();
+  const generateRequest = strictRequest("GenerateRequest", GenerateRequest);
+  const embedRequest = strictRequest("EmbedRequest", EmbedRequest);
+  const abortRequest = strictRequest("AbortRequest", AbortRequest);
+  const generate = withEngineStatus(log, generateHandler(context, inFlight));
+  const embed = withEngineStatus(log, embedHandler(context, inFlight));
+  const abort = withEngineStatus(log, abortHandler(inFlight));
+  const healthCheck = withEngineStatus(log, healthCheckHandler(context));
+  const getModelInfo = withEngineStatus(log, getModelInfoHandler(context));
+  const getServerInfo = withEngineStatus(log, getServerInfoHandler(context, inFlight));
+  const getLoads = withEngineStatus(log, getLoadsHandler(context));
+  const getTokenizer = withEngineStatus(log, getTokenizerHandler(context));
+  const flushCache = withEngineStatus(log, flushCacheHandler(context));
+  return {
+    name: vllmEngineServiceName,
+    methods: [
+      serverStreaming("Generate", generateRequest, generateResponseCodec, generate),
+      unary("Embed", embedRequest, EmbedResponse, embed),
+      unary("HealthCheck", HealthCheckRequest, HealthCheckResponse, healthCheck),
+      unary("Abort", abortRequest, AbortResponse, abort),
+      unary("GetModelInfo", GetModelInfoRequest, GetModelInfoResponse, getModelInfo),
+      unary("GetServerInfo", GetServerInfoRequest, GetServerInfoResponse, getServerInfo),
+      unary("GetLoads", strictRequest("GetLoadsRequest", GetLoadsRequest), GetLoadsResponse, getLoads),
+      serverStreaming("GetTokenizer", GetTokenizerRequest, GetTokenizerChunk, getTokenizer),
+      serverStreaming("SubscribeKvEvents", SubscribeKvEventsRequest, KvEventBatch, subscribeKvEventsHandler),
+      unary("FlushCache", FlushCacheRequest, FlushCacheResponse, flushCache),
+      unary("StartProfile", StartProfileRequest, ProfileResponse, profileHandler),
+      unary("StopProfile", StopProfileRequest, ProfileResponse, profileHandler),
+    ],
+  };
+}
