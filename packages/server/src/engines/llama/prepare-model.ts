@@ -20,7 +20,9 @@ export interface LlamaBlueprint {
  * Reads the model file's header and decides how the child loads it. Throws `failed-precondition` with a sentence when
  * the file is missing, broken or no model, or when the numbers asked for do not fit this machine.
  */
-export async function prepareModel(options: RequestedContext & { readonly modelPath: string }): Promise<LlamaBlueprint> {
+export async function prepareModel(
+  options: RequestedContext & { readonly modelPath: string },
+): Promise<LlamaBlueprint> {
   const header = await readGgufHeader(options.modelPath);
   const description = describeModel(header);
   const plan = planContext({

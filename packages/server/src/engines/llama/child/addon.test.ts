@@ -7,7 +7,7 @@ import { loadAddon } from "./addon.ts";
 import { readLogprobs } from "./logprobs.ts";
 import { createGenerationContext, type LlamaModel, loadModel } from "./model.ts";
 import { SamplingChain } from "./sampling-chain.ts";
-import { greedySampling } from "./testing/greedy-sampling.ts";
+import { greedyChildSampling } from "./testing/greedy-sampling.ts";
 
 const options = {
   modelPath: fileURLToPath(new URL("../../../../../../models/demo/tiny-f16.gguf", import.meta.url)),
@@ -47,7 +47,7 @@ describe("llama.cpp's addon", () => {
     return new SamplingChain({
       addon: model.addon,
       model: model.native,
-      sampling: { ...greedySampling, ...sampling },
+      sampling: greedyChildSampling(sampling),
       index,
       promptTokenIds,
       grammar: sampling.gbnf === undefined ? undefined : model.grammarState(sampling.gbnf),

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import type { ChildSampling } from "../ipc.ts";
 import { type ChildRequest, finishOf, OutputSequence } from "./output-sequence.ts";
 import { planStep } from "./step-plan.ts";
-import { greedySampling } from "./testing/greedy-sampling.ts";
+import { greedyChildSampling } from "./testing/greedy-sampling.ts";
 
 /** A sequence with this many prompt tokens, of which some are computed, and then some output. */
 function sequence(
@@ -14,7 +14,7 @@ function sequence(
 ): OutputSequence {
   const outputs: OutputSequence[] = [];
   const promptTokenIds = Array.from({ length: prompt }, (_, i) => i);
-  const request: ChildRequest = { id: "r", promptTokenIds, sampling: { ...greedySampling, ...sampling }, outputs };
+  const request: ChildRequest = { id: "r", promptTokenIds, sampling: greedyChildSampling(sampling), outputs };
   const made = new OutputSequence(request, 0);
   outputs.push(made);
   made.tokens.push(...output);
