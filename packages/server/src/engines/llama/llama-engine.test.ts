@@ -210,6 +210,23 @@ describe("the llama engine's supervision", () => {
     }
   });
 
+  it("keeps the child through signals to the whole group, which are the parent's to answer", async () => {
+    const engine = createDemoEngine();
+    try {
+      await engine.start();
+      const child = childOf(process.pid);
+      process.kill(child, "SIGTERM");
+      process.kill(child, "SIGINT");
+      const sink = new CollectingSink();
+      const sampling = greedySampling({ maxTokens: 8, ignoreEos: true });
+      engine.generate({ id: "signalled", prompt: { kind: "tokens", tokenIds: storyIds }, sampling }, sink);
+      await sink.end();
+      assert.deepEqual([sink.finish(), childOf(process.pid)], [{ reason: "length" }, child]);
+    } finally {
+      await engine.close(0);
+    }
+  });
+
   it("refuses a truncated model with a sentence and leaves nothing running", async () => {
     const directory = mkdtempSync(join(tmpdir(), "tokenwire-gguf-"));
     try {

@@ -198,7 +198,7 @@ class LlamaEngine implements Engine {
     if (result.t === "loaded") {
       this.#facts = factsOf(result.model);
       this.#readyAtMs = performance.now();
-      this.#options.log.info({ engine: this.name, pid: result.process.pid }, "engine is ready");
+      this.#options.log.debug({ engine: this.name, pid: result.process.pid }, "the model is loaded");
       this.#enter({ t: "ready" });
     }
     return result;

@@ -129,5 +129,6 @@ process.on("message", (message: ToChild) => {
 });
 // Without its parent the child serves nobody.
 process.on("disconnect", () => process.exit(0));
-// The terminal's Ctrl-C reaches the whole process group; the parent decides when the child ends.
+// A terminal, systemd and timeout(1) signal the whole group; the parent decides when the child ends, after the drain.
 process.on("SIGINT", () => undefined);
+process.on("SIGTERM", () => undefined);

@@ -79,7 +79,7 @@ export function getNumberArray(header: GgufHeader, key: string): ArrayLike<numbe
   return values;
 }
 
-/** The error for metadata that is there and makes no sense. `fault` completes "<path> is damaged: ". */
+/** The error for metadata that is there and makes no sense. `fault` completes the sentence. */
 export function badMetadata(header: GgufHeader, fault: string): EngineError {
   return new EngineError(
     "failed-precondition",
