@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { StatusTable } from "@tokenwire/health";
+import { settled } from "../operations/testing/manual-clock.ts";
 import { createHealthRig, engineService, type HealthRig, type HealthRigOptions } from "./testing/health-rig.ts";
-import { settled } from "./testing/manual-clock.ts";
 
 /** A rig whose engine is ready and has answered its first check. */
 async function readyRig(options?: HealthRigOptions): Promise<HealthRig> {
@@ -80,7 +80,7 @@ suite("health of a served engine", () => {
   test("Watch of an unknown service yields SERVICE_UNKNOWN and stays open", async () => {
     const rig = await readyRig();
     const client = rig.watch("other.Service");
-    await rig.clock.advance(60_000);
+    await rig.clock.advanceSettling(60_000);
     assert.deepEqual(client.heard, ["SERVICE_UNKNOWN"]);
     assert.ok(client.isOpen);
     client.hangUp();
@@ -138,9 +138,9 @@ suite("EngineHealth", () => {
     rig.engine.become({ t: "starting", progress: 0.1 });
     rig.engine.become({ t: "starting", progress: 0.2 });
     rig.engine.become({ t: "ready" });
-    await rig.clock.advance(5000);
+    await rig.clock.advanceSettling(5000);
     rig.engine.behaviour = "fail";
-    await rig.clock.advance(5000);
+    await rig.clock.advanceSettling(5000);
     rig.engine.become({ t: "dead", reason: "exit code 1", restartInMs: 500 });
     rig.health.withdraw("SIGTERM was received.");
     rig.health.withdraw("SIGTERM was received.");
@@ -163,9 +163,9 @@ suite("EngineHealth", () => {
     const rig = await readyRig({ intervalMs: 1000 });
     const client = rig.watch("");
     rig.engine.behaviour = "fail";
-    await rig.clock.advance(1000);
+    await rig.clock.advanceSettling(1000);
     rig.engine.behaviour = "answer";
-    await rig.clock.advance(1000);
+    await rig.clock.advanceSettling(1000);
     assert.deepEqual(client.heard, ["SERVING", "NOT_SERVING", "SERVING"]);
   });
 
@@ -187,9 +187,9 @@ suite("EngineHealth", () => {
     rig.check("").then((status) => {
       answer = status;
     });
-    await rig.clock.advance(499);
+    await rig.clock.advanceSettling(499);
     assert.equal(answer, undefined);
-    await rig.clock.advance(1);
+    await rig.clock.advanceSettling(1);
     assert.equal(answer, "SERVING");
   });
 
@@ -204,11 +204,11 @@ suite("EngineHealth", () => {
     const rig = await readyRig({ intervalMs: 1000, silenceMs: 30_000 });
     const client = rig.watch(engineService);
     rig.engine.behaviour = "hang";
-    await rig.clock.advance(30_999);
+    await rig.clock.advanceSettling(30_999);
     assert.deepEqual(client.heard, ["SERVING"]);
-    await rig.clock.advance(1);
+    await rig.clock.advanceSettling(1);
     assert.deepEqual(client.heard, ["SERVING", "NOT_SERVING"]);
-    await rig.clock.advance(100_000);
+    await rig.clock.advanceSettling(100_000);
     rig.engine.behaviour = "answer";
     rig.engine.answer();
     await settled();
@@ -221,7 +221,7 @@ suite("EngineHealth", () => {
     const rig = createHealthRig({ silenceMs: 30_000 });
     rig.engine.behaviour = "hang";
     rig.engine.become({ t: "ready" });
-    await rig.clock.advance(31_000);
+    await rig.clock.advanceSettling(31_000);
     assert.deepEqual(reasons(rig), ["engine-starting", "no-answer"]);
   });
 
@@ -229,13 +229,13 @@ suite("EngineHealth", () => {
     const rig = await readyRig({ intervalMs: 1000, silenceMs: 30_000 });
     rig.engine.behaviour = "hang";
     for (let minute = 0; minute < 10; minute += 1) {
-      await rig.clock.advance(20_000);
+      await rig.clock.advanceSettling(20_000);
       rig.engine.sampleAt(rig.clock.nowMs());
     }
     assert.equal(rig.table.get(""), "SERVING");
-    await rig.clock.advance(29_000);
+    await rig.clock.advanceSettling(29_000);
     assert.equal(rig.table.get(""), "SERVING");
-    await rig.clock.advance(1000);
+    await rig.clock.advanceSettling(1000);
     assert.equal(rig.table.get(""), "NOT_SERVING");
   });
 
@@ -243,17 +243,17 @@ suite("EngineHealth", () => {
     const rig = await readyRig({ intervalMs: 1000, silenceMs: 30_000 });
     rig.engine.sampleAt(0);
     rig.engine.behaviour = "hang";
-    await rig.clock.advance(31_000);
+    await rig.clock.advanceSettling(31_000);
     assert.equal(rig.health.verdict.reason, "no-answer");
   });
 
   test("time in which this process itself stood still is not the engine's silence", async () => {
     const rig = await readyRig({ intervalMs: 1000, silenceMs: 30_000 });
     rig.engine.behaviour = "hang";
-    await rig.clock.advance(2000);
+    await rig.clock.advanceSettling(2000);
     await rig.clock.freeze(300_000);
     assert.equal(rig.table.get(""), "SERVING");
-    await rig.clock.advance(30_000);
+    await rig.clock.advanceSettling(30_000);
     assert.equal(rig.health.verdict.reason, "no-answer");
   });
 

@@ -1,8 +1,8 @@
 import type { StatusTable } from "@tokenwire/health";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineState } from "../engine/state.ts";
+import { type Clock, systemClock } from "../operations/clock.ts";
 import type { Log } from "../operations/log.ts";
-import { type Clock, systemClock } from "./clock.ts";
 import type { HealthVerdict } from "./health-verdict.ts";
 
 export interface EngineHealthOptions {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { describe, it, type TestContext } from "node:test";
 import { status } from "@grpc/grpc-js";
+import { ManualClock } from "../operations/testing/manual-clock.ts";
 import type { RpcServer } from "../rpc/server.ts";
 import { type Service, serverStreaming, unary } from "../rpc/service.ts";
 import { createGrpcJsServer } from "../transport/grpc-js/grpc-js-server.ts";
@@ -9,7 +10,6 @@ import { ListenError } from "../transport/grpc-js/listen-error.ts";
 import { type LogLine, readAll, recordingLog, TextClient, text } from "../transport/grpc-js/testing/rig.ts";
 import { exitCode } from "./exit-code.ts";
 import { type RunningServer, type RunServerOptions, runServer } from "./run-server.ts";
-import { FakeClock } from "./testing/fake-clock.ts";
 import { StubEngine } from "./testing/stub-engine.ts";
 
 const withdrawalGraceMs = 5_000;
@@ -20,7 +20,7 @@ const engineCloseTimeoutMs = 9_000;
 interface Rig {
   readonly running: RunningServer;
   readonly engine: StubEngine;
-  readonly clock: FakeClock;
+  readonly clock: ManualClock;
   readonly client: TextClient;
   readonly lines: LogLine[];
   /** What the lifecycle did, in order. */
@@ -55,7 +55,7 @@ function noting(rpc: RpcServer, steps: string[]): RpcServer {
 async function run(t: TestContext, changes: Partial<RunServerOptions> = {}): Promise<Rig> {
   const { log, lines } = recordingLog();
   const steps: string[] = [];
-  const clock = new FakeClock();
+  const clock = new ManualClock();
   const engine = new StubEngine(() => steps.push("close engine"));
   const gate = Promise.withResolvers<void>();
   const service: Service = {
@@ -94,7 +94,7 @@ async function run(t: TestContext, changes: Partial<RunServerOptions> = {}): Pro
     running.hurry();
     await running.done;
     assert.equal(engine.listeners, 0, "the engine is no longer watched");
-    assert.equal(clock.pending, 0, "no timer is left");
+    assert.equal(clock.pendingTimers, 0, "no timer is left");
   });
   return { running, engine, clock, client, lines, steps, release: () => gate.resolve() };
 }
@@ -145,7 +145,7 @@ describe("starting", () => {
     await assert.rejects(running.ready, /before it was ready: the engine could not start: model\.gguf/);
     assert.deepEqual(steps.slice(2), ["withdraw", "refuse", "close calls", "stop health", "close engine"]);
     assert.equal((await client.failure("Echo", "")).code, status.UNAVAILABLE);
-    assert.equal(clock.pending, 0);
+    assert.equal(clock.pendingTimers, 0);
   });
 
   it("can be stopped while the engine loads, without a withdrawal grace", async (t) => {
@@ -153,7 +153,7 @@ describe("starting", () => {
     await running.shutdown("received SIGTERM");
     assert.equal((await running.done).exitCode, exitCode.ok);
     await assert.rejects(running.ready, /received SIGTERM/);
-    assert.equal(clock.pending, 0);
+    assert.equal(clock.pendingTimers, 0);
   });
 
   it("closes the port again when health cannot start", async () => {
@@ -326,11 +326,11 @@ describe("an engine that dies", () => {
     engine.load();
     await running.ready;
     engine.become({ t: "dead", reason: "killed by SIGKILL", restartInMs: 1_000 });
-    assert.equal(clock.pending, 0);
+    assert.equal(clock.pendingTimers, 0);
     engine.become({ t: "dead", reason: "gave up", restartInMs: undefined });
     await clock.armed(deadExitGraceMs);
     engine.become({ t: "starting", progress: 0 });
-    assert.equal(clock.pending, 0);
+    assert.equal(clock.pendingTimers, 0);
     clock.advance(deadExitGraceMs);
     assert.equal((await client.unary("Echo", "here")).message, "here");
   });

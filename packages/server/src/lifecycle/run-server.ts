@@ -1,9 +1,9 @@
 import type { Engine } from "../engine/engine.ts";
 import type { EngineState } from "../engine/state.ts";
+import { type Clock, systemClock } from "../operations/clock.ts";
 import type { Log } from "../operations/log.ts";
 import type { ListenAddress, RpcServer } from "../rpc/server.ts";
 import type { Service } from "../rpc/service.ts";
-import { type Clock, systemClock } from "./clock.ts";
 import { exitCode } from "./exit-code.ts";
 
 /** What the lifecycle needs of health: no more than when to begin, when to withdraw and when to end. */

@@ -5,9 +5,9 @@ import type { SamplingParams } from "../../engine/request.ts";
 import { CollectingSink } from "../../engine/testing/collecting-sink.ts";
 import { describeEngineContract } from "../../engine/testing/engine-contract.ts";
 import { greedySampling } from "../../engine/testing/sampling.ts";
+import { ManualClock } from "../../operations/testing/manual-clock.ts";
 import { createMockEngine, type MockControls } from "./mock-engine.ts";
 import type { MockScript } from "./mock-script.ts";
-import { TestClock } from "./testing/test-clock.ts";
 
 describeEngineContract("the scripted engine", {
   createEngine: ({ maxNumSeqs }) =>
@@ -19,7 +19,7 @@ describeEngineContract("the scripted engine", {
 
 describe("a scripted engine", () => {
   async function ready(script: MockScript) {
-    const clock = new TestClock();
+    const clock = new ManualClock();
     const engine = createMockEngine({ stepIntervalMs: 10, ...script }, { clock });
     const started = engine.start();
     clock.advance(0);
@@ -47,7 +47,7 @@ describe("a scripted engine", () => {
   });
 
   it("starts late when the script says so", async () => {
-    const clock = new TestClock();
+    const clock = new ManualClock();
     const engine = createMockEngine({ start: { delayMs: 500 } }, { clock });
     const started = engine.start();
     clock.advance(499);
@@ -59,7 +59,7 @@ describe("a scripted engine", () => {
   });
 
   it("fails its start when the script says so", async () => {
-    const clock = new TestClock();
+    const clock = new ManualClock();
     const engine = createMockEngine({ start: { fail: "no such model" } }, { clock });
     const started = engine.start();
     clock.advance(0);
@@ -69,7 +69,7 @@ describe("a scripted engine", () => {
   });
 
   it("rejects a start that a close cuts short", async () => {
-    const engine = createMockEngine({ start: { delayMs: 500 } }, { clock: new TestClock() });
+    const engine = createMockEngine({ start: { delayMs: 500 } }, { clock: new ManualClock() });
     const started = engine.start();
     await engine.close(0);
     await assert.rejects(started, (thrown) => EngineError.from(thrown).kind === "unavailable");

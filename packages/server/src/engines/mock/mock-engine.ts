@@ -4,7 +4,7 @@ import type { EngineLoad, ModelFacts, TokenizerFile } from "../../engine/facts.t
 import type { Embedding, GenerationSink } from "../../engine/output.ts";
 import type { EmbedRequest, GenerateRequest } from "../../engine/request.ts";
 import type { EngineProgress, EngineState } from "../../engine/state.ts";
-import { type MockClock, systemClock } from "./mock-clock.ts";
+import { type Clock, systemClock } from "../../operations/clock.ts";
 import { mockEmbedding } from "./mock-embedding.ts";
 import { mockFacts } from "./mock-facts.ts";
 import { FaultPlan } from "./mock-faults.ts";
@@ -32,7 +32,7 @@ export interface MockControls {
 
 export interface MockEngineOptions {
   /** Default: the machine's clock. */
-  readonly clock?: MockClock;
+  readonly clock?: Clock;
 }
 
 /**
@@ -53,7 +53,7 @@ interface Waiter<T> {
 class MockEngine implements Engine, MockControls {
   readonly name = "mock";
   readonly #script: MockScript;
-  readonly #clock: MockClock;
+  readonly #clock: Clock;
   readonly #facts: ModelFacts;
   readonly #scheduler: MockScheduler;
   readonly #faults: FaultPlan;
@@ -74,7 +74,7 @@ class MockEngine implements Engine, MockControls {
   /** Settled by the next step: health checks and embeddings. */
   #waiters: Waiter<void>[] = [];
 
-  constructor(script: MockScript, clock: MockClock) {
+  constructor(script: MockScript, clock: Clock) {
     this.#script = script;
     this.#clock = clock;
     this.#facts = mockFacts(script.model ?? {});
@@ -141,7 +141,7 @@ class MockEngine implements Engine, MockControls {
   }
 
   loads(): readonly EngineLoad[] {
-    return [this.#scheduler.load(this.#clock.now())];
+    return [this.#scheduler.load(this.#clock.nowMs())];
   }
 
   async tokenizerFiles(): Promise<readonly TokenizerFile[]> {
@@ -232,7 +232,7 @@ class MockEngine implements Engine, MockControls {
     this.#steps += 1;
     const waiters = this.#waiters;
     this.#waiters = [];
-    this.#generatedTokens += this.#scheduler.step(this.#clock.now());
+    this.#generatedTokens += this.#scheduler.step(this.#clock.nowMs());
     this.#sample();
     for (const waiter of waiters) waiter.resolve();
     this.#faults.stepped(this.#steps);

@@ -1,4 +1,4 @@
-import type { MockClock } from "./mock-clock.ts";
+import type { Clock } from "../../operations/clock.ts";
 import type { ScriptedFailure } from "./mock-request.ts";
 import type { MockFault } from "./mock-script.ts";
 
@@ -14,7 +14,7 @@ type TimedFault = Exclude<MockFault, { kind: "error" }>;
 
 /** Lets each scripted fault strike once, at its moment. */
 export class FaultPlan {
-  readonly #clock: MockClock;
+  readonly #clock: Clock;
   readonly #target: FaultTarget;
   readonly #faults: readonly MockFault[];
   /** Those that strike after a number of steps and have not yet. */
@@ -23,7 +23,7 @@ export class FaultPlan {
   #started = false;
   #requests = 0;
 
-  constructor(faults: readonly MockFault[], clock: MockClock, target: FaultTarget) {
+  constructor(faults: readonly MockFault[], clock: Clock, target: FaultTarget) {
     this.#faults = faults;
     this.#clock = clock;
     this.#target = target;

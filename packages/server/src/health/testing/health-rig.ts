@@ -1,9 +1,9 @@
 import { createHealthService, type HealthCheckResponse, type ServingStatus, StatusTable } from "@tokenwire/health";
+import { ManualClock } from "../../operations/testing/manual-clock.ts";
 import type { Call, ServerStreamingCall } from "../../rpc/call.ts";
 import type { Service } from "../../rpc/service.ts";
 import { GrpcStatusError } from "../../rpc/status.ts";
 import { EngineHealth, type EngineHealthOptions } from "../engine-health.ts";
-import { ManualClock } from "./manual-clock.ts";
 import { ScriptedEngine } from "./scripted-engine.ts";
 
 export const engineService = "vllm.grpc.engine.VllmEngine";

@@ -1,0 +1,57 @@
+import type { EngineState } from "../engine/state.ts";
+import type { ListenAddress } from "../rpc/server.ts";
+import type { ServeConfiguration } from "./configuration.ts";
+import { formatAddress } from "./value-parsers.ts";
+
+type Print = (line: string) => void;
+
+/** Writes what a person who started `serve` wants to read, on standard output. Logs are elsewhere. */
+export class Announcer {
+  readonly #print: Print;
+  #quarter = 0;
+  #served = false;
+
+  constructor(print: Print) {
+    this.#print = print;
+  }
+
+  listening(configuration: ServeConfiguration, version: string, address: ListenAddress): void {
+    const { engine, servedModelName } = configuration;
+    const source = engine.t === "llama" ? `llama, ${engine.modelPath}` : (engine.scriptPath ?? "mock, built-in script");
+    this.#print(`tokenwire ${version} serves ${servedModelName} (${source})`);
+    this.#print(`listening on ${formatAddress(address)}, gRPC without TLS`);
+  }
+
+  /** One line for each quarter of the load; a model that loads in one go gives none. */
+  engineState(state: EngineState): void {
+    if (this.#served || state.t !== "starting" || state.progress === undefined) return;
+    const quarter = Math.floor(state.progress * 4);
+    if (quarter <= this.#quarter || quarter > 3) return;
+    this.#quarter = quarter;
+    this.#print(`loading ${quarter * 25}%`);
+  }
+
+  /** Health says SERVING for the first time, `sinceStartMs` after the process began. */
+  serving(address: ListenAddress, sinceStartMs: number): void {
+    if (this.#served) return;
+    this.#served = true;
+    this.#print(`SERVING after ${(sinceStartMs / 1000).toFixed(2)} s`);
+    this.#print("");
+    this.#print("Try in another terminal:");
+    for (const command of commandsToTry(address)) this.#print(`  ${command}`);
+    this.#print("");
+    this.#print("Ctrl-C stops after requests in flight have ended.");
+  }
+}
+
+function commandsToTry(address: ListenAddress): string[] {
+  const host = ["0.0.0.0", "::"].includes(address.host) ? "localhost" : address.host;
+  const target = formatAddress({ host, port: address.port });
+  const flag = ["localhost:50051", "127.0.0.1:50051"].includes(target) ? "" : ` --addr ${target}`;
+  return [
+    `npx tokenwire generate${flag} "What is the capital of France?"`,
+    `npx tokenwire probe${flag}`,
+    `grpc-health-probe -addr=${target}`,
+    `grpcurl -plaintext ${target} list`,
+  ];
+}

@@ -1,0 +1,80 @@
+import type { LogLevel } from "../operations/log.ts";
+
+/** What stands behind the server. */
+export type EngineChoice =
+  /** Embedded llama.cpp with a GGUF file. */
+  | { readonly t: "llama"; readonly modelPath: string }
+  /** The scripted engine. Without a file it plays its built-in script. */
+  | { readonly t: "mock"; readonly scriptPath: string | undefined };
+
+/** Everything `tokenwire serve` was asked for, validated. Undefined leaves a value to the engine. */
+export interface ServeConfiguration {
+  readonly engine: EngineChoice;
+  readonly host: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  readonly servedModelName: string;
+  /** Prompt and output together, per sequence. */
+  readonly maxModelLenTokens: number | undefined;
+  readonly maxNumSeqs: number | undefined;
+  readonly maxNumBatchedTokens: number | undefined;
+  readonly kvCacheMemoryBytes: number | undefined;
+  readonly threads: number | undefined;
+  /** How long new requests are still served after a signal, while balancers notice. */
+  readonly withdrawalGraceMs: number;
+  /** How long requests in flight may run on after that. 0 ends them at once. */
+  readonly drainTimeoutMs: number;
+  /** 0 sets no bound. */
+  readonly maxMessageBytes: number;
+  /** A request that would be one more is answered RESOURCE_EXHAUSTED. 0 admits only what can run at once. */
+  readonly maxWaitingRequests: number;
+  readonly logStats: boolean;
+  readonly logLevel: LogLevel;
+}
+
+/** Everything `tokenwire probe` was asked for, validated. */
+export interface ProbeConfiguration {
+  readonly host: string;
+  readonly port: number;
+  /** "" is the server as a whole. */
+  readonly service: string;
+  readonly connectTimeoutMs: number;
+  readonly rpcTimeoutMs: number;
+  readonly userAgent: string;
+  readonly headers: readonly RpcHeader[];
+  readonly tls: ProbeTls | undefined;
+}
+
+export interface RpcHeader {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** Paths of PEM files; the system's authorities judge when there is no `caCertPath`. */
+export interface ProbeTls {
+  readonly caCertPath: string | undefined;
+  readonly client: { readonly certPath: string; readonly keyPath: string } | undefined;
+  readonly verify: boolean;
+  readonly serverName: string | undefined;
+}
+
+/** Everything `tokenwire generate` was asked for, validated. Undefined leaves a value to the server. */
+export interface GenerateConfiguration {
+  readonly text: string;
+  readonly host: string;
+  readonly port: number;
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly topP: number | undefined;
+  readonly topK: number | undefined;
+  readonly seed: number | undefined;
+  readonly stop: readonly string[];
+  readonly system: string | undefined;
+  /** The text is the prompt as it is, without the model's chat template. */
+  readonly raw: boolean;
+  /** For the whole command. Undefined: as long as it takes. */
+  readonly timeoutMs: number | undefined;
+  /** One JSON object at the end instead of text as it comes. */
+  readonly json: boolean;
+  readonly verbose: boolean;
+}

@@ -1,0 +1,157 @@
+import { basename } from "node:path";
+import type { Command } from "commander";
+import type { LogLevel } from "../operations/log.ts";
+import type { EngineChoice, ServeConfiguration } from "./configuration.ts";
+import { CommandFlags, type FlagReader } from "./flags.ts";
+import { UsageError } from "./usage-error.ts";
+import { integer, oneOf, scaledInteger, seconds, text } from "./value-parsers.ts";
+
+// A copy of operations/log.ts: importing it would load the logger before we know that anything is to be logged.
+const levels = ["debug", "info", "warn", "error", "silent"] as const satisfies readonly LogLevel[];
+
+const maxInt32 = 2 ** 31 - 1;
+
+/** Declares the flags of `serve` on the command; the reader gives the configuration or throws a UsageError. */
+export function declareServeFlags(command: Command): FlagReader<ServeConfiguration> {
+  const flags = new CommandFlags(command);
+
+  flags.group("Model");
+  const engine = flags.optional({
+    flag: "--engine <name>",
+    description: "llama (a GGUF file), or mock (scripted, no model); default: by the form of MODEL",
+    parse: oneOf(["llama", "mock", "vllm"]),
+  });
+  const servedModelName = flags.optional({
+    flag: "--served-model-name <name>",
+    description: "the name that clients see (default: the file's name without .gguf)",
+    parse: text,
+  });
+  const mockScript = flags.optional({
+    flag: "--mock-script <file>",
+    description: "what the mock engine plays, as JSON",
+    parse: text,
+  });
+
+  flags.group("Network");
+  const host = flags.value({
+    flag: "--host <host>",
+    description: "address to listen on",
+    parse: text,
+    fallback: "0.0.0.0",
+  });
+  const port = flags.value({
+    flag: "--port <port>",
+    description: "port to listen on; 0 takes a free one",
+    parse: integer({ from: 0, to: 65535 }),
+    fallback: "50051",
+  });
+  const maxMessageBytes = flags.value({
+    flag: "--max-message-bytes <bytes>",
+    description: "largest gRPC message taken from a client; 0 sets no bound",
+    parse: scaledInteger({ from: 0, to: maxInt32 }),
+    fallback: "64M",
+  });
+
+  flags.group("Engine");
+  const maxModelLenTokens = flags.optional({
+    flag: "--max-model-len <tokens>",
+    description: "prompt and output together, per request (default: from the model)",
+    parse: scaledInteger({ from: 1, to: maxInt32 }),
+  });
+  const maxNumSeqs = flags.optional({
+    flag: "--max-num-seqs <count>",
+    description: "sequences that run at once (default: the engine's choice)",
+    parse: integer({ from: 1, to: 256 }),
+  });
+  const maxNumBatchedTokens = flags.optional({
+    flag: "--max-num-batched-tokens <tokens>",
+    description: "tokens of one engine step (default: the engine's choice)",
+    parse: scaledInteger({ from: 1, to: maxInt32 }),
+  });
+  const kvCacheMemoryBytes = flags.optional({
+    flag: "--kv-cache-memory-bytes <bytes>",
+    description: "memory for the KV cache (default: the engine's choice)",
+    parse: scaledInteger({ from: 1, to: Number.MAX_SAFE_INTEGER }),
+  });
+  const threads = flags.optional({
+    flag: "--threads <count>",
+    description: "CPU threads of the engine (default: the engine's choice)",
+    parse: integer({ from: 1, to: 1024 }),
+  });
+
+  const maxWaitingRequests = flags.value({
+    flag: "--max-waiting-requests <count>",
+    description: "answer RESOURCE_EXHAUSTED to a request when so many wait already; 0 admits only what runs at once",
+    parse: integer({ from: 0, to: 1_000_000 }),
+    fallback: "1024",
+  });
+
+  flags.group("Lifecycle");
+  const withdrawalGraceMs = flags.value({
+    flag: "--withdrawal-grace <seconds>",
+    description: "after SIGTERM, keep taking requests this long while balancers notice",
+    parse: seconds({ from: 0, to: 3600 }),
+    fallback: "5",
+  });
+  const drainTimeoutMs = flags.value({
+    flag: "--drain-timeout <seconds>",
+    description: "then let running requests go on this long; 0 ends them at once",
+    parse: seconds({ from: 0, to: 86_400 }),
+    fallback: "30",
+  });
+  flags.group("Logging");
+  const disableLogStats = flags.onOff("--disable-log-stats", "no line of throughput every 10 seconds");
+  const logLevel = flags.value({
+    flag: "--log-level <level>",
+    description: `${levels.join(", ")}; logs are JSON lines on standard error`,
+    parse: oneOf(levels),
+    fallback: "info",
+  });
+
+  return (environment) => {
+    const model = command.args[0] ?? environment.TOKENWIRE_MODEL;
+    const choice = chooseEngine(model, engine(environment), mockScript(environment));
+    return {
+      engine: choice,
+      host: host(environment),
+      port: port(environment),
+      servedModelName: servedModelName(environment) ?? nameOf(choice),
+      maxModelLenTokens: maxModelLenTokens(environment),
+      maxNumSeqs: maxNumSeqs(environment),
+      maxNumBatchedTokens: maxNumBatchedTokens(environment),
+      kvCacheMemoryBytes: kvCacheMemoryBytes(environment),
+      threads: threads(environment),
+      withdrawalGraceMs: withdrawalGraceMs(environment),
+      drainTimeoutMs: drainTimeoutMs(environment),
+      maxMessageBytes: maxMessageBytes(environment),
+      maxWaitingRequests: maxWaitingRequests(environment),
+      logStats: !disableLogStats(environment),
+      logLevel: logLevel(environment),
+    };
+  };
+}
+
+function chooseEngine(
+  model: string | undefined,
+  engine: "llama" | "mock" | "vllm" | undefined,
+  mockScript: string | undefined,
+): EngineChoice {
+  if (engine === "vllm") {
+    throw new UsageError("--engine vllm is not there yet; llama and mock are.");
+  }
+  if (engine === "mock") return { t: "mock", scriptPath: mockScript };
+  if (mockScript !== undefined) throw new UsageError("--mock-script needs --engine mock.");
+  if (model === undefined || model === "") {
+    throw new UsageError(
+      "serve needs a MODEL: the path of a GGUF file, as in tokenwire serve models/demo/tiny-f16.gguf (or --engine mock, which needs none).",
+    );
+  }
+  if (engine === "llama" || model.endsWith(".gguf")) return { t: "llama", modelPath: model };
+  throw new UsageError(
+    `${JSON.stringify(model)} is no GGUF file by its name; the llama engine serves local .gguf files and downloads nothing (--engine llama takes a file of any name).`,
+  );
+}
+
+function nameOf(choice: EngineChoice): string {
+  return choice.t === "mock" ? "mock" : basename(choice.modelPath).replace(/\.gguf$/, "");
+}
