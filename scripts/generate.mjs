@@ -12,6 +12,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const generatedPath = "packages/server/src/generated";
 const base64LineLength = 110;
 
+/** @param {string[]} args */
 function buf(...args) {
   const bin = join(root, "node_modules", ".bin");
   const result = spawnSync(join(bin, "buf"), args, {
@@ -24,18 +25,27 @@ function buf(...args) {
   if (result.status !== 0) fail(`buf ${args[0]} failed`);
 }
 
+/**
+ * @param {string} sentence
+ * @returns {never}
+ */
 function fail(sentence) {
   console.error(`generate: ${sentence}`);
   process.exit(1);
 }
 
-/** The length-delimited fields of a protobuf message with this number; other fields are skipped. */
+/**
+ * The length-delimited fields of a protobuf message with this number; other fields are skipped.
+ *
+ * @param {Buffer} message
+ * @param {number} wanted
+ */
 function* bytesFields(message, wanted) {
   let at = 0;
   const varint = () => {
     let value = 0;
     for (let shift = 0; ; shift += 7) {
-      const byte = message[at];
+      const byte = message[at] ?? 0;
       at += 1;
       value += (byte & 0x7f) * 2 ** shift;
       if (byte < 0x80) return value;
@@ -55,12 +65,17 @@ function* bytesFields(message, wanted) {
   }
 }
 
-/** A TypeScript module with each file's FileDescriptorProto (FileDescriptorSet.file is field 1, its name field 1). */
+/**
+ * A TypeScript module with each file's FileDescriptorProto (FileDescriptorSet.file is field 1, its name field 1).
+ *
+ * @param {Buffer} fileDescriptorSet
+ */
 function descriptorsModule(fileDescriptorSet) {
+  /** @type {[string, string][]} */
   const entries = [];
   for (const file of bytesFields(fileDescriptorSet, 1)) {
     const [name] = bytesFields(file, 1);
-    entries.push([name.toString("utf8"), file.toString("base64")]);
+    entries.push([name?.toString("utf8") ?? "", file.toString("base64")]);
   }
   entries.sort(([one], [other]) => (one < other ? -1 : 1));
   const lines = [
@@ -79,17 +94,26 @@ function descriptorsModule(fileDescriptorSet) {
   return `${[...lines, "};"].join("\n")}\n`;
 }
 
-/** Every file below a folder, by its relative path. */
+/**
+ * Every file below a folder, by its relative path.
+ *
+ * @param {string} folder
+ * @returns {Map<string, Buffer>}
+ */
 function filesBelow(folder) {
   if (!existsSync(folder)) return new Map();
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   return new Map(
     entries
-      .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+      .map((entry) => join(entry.parentPath, entry.name))
       .map((path) => [relative(folder, path), readFileSync(path)]),
   );
 }
 
+/**
+ * @param {Map<string, Buffer>} committed
+ * @param {Map<string, Buffer>} fresh
+ */
 function differences(committed, fresh) {
   const names = [...new Set([...committed.keys(), ...fresh.keys()])].sort();
   return names.filter((name) => {

@@ -1,14 +1,5 @@
 import { ConstraintError } from "./constraint-error.ts";
-import {
-  alternatives,
-  EMPTY,
-  type GbnfGrammar,
-  type GbnfNode,
-  isEmpty,
-  reference,
-  repeat,
-  sequence,
-} from "./gbnf.ts";
+import { alternatives, EMPTY, type GbnfGrammar, type GbnfNode, isEmpty, reference, repeat, sequence } from "./gbnf.ts";
 import { LLAMA_MAX_REPETITIONS, MAX_REPETITIONS } from "./limits.ts";
 
 /**
@@ -21,10 +12,11 @@ import { LLAMA_MAX_REPETITIONS, MAX_REPETITIONS } from "./limits.ts";
  */
 export function lower(grammar: GbnfGrammar): GbnfGrammar {
   const rules = new Map<string, GbnfNode>();
+  let owner = "";
   let number = 0;
   const hoist = (node: GbnfNode): GbnfNode => {
-    let name = `x${number++}`;
-    while (grammar.has(name)) name = `x${number++}`;
+    let name = `${owner}-x${number++}`;
+    while (grammar.has(name)) name = `${owner}-x${number++}`;
     rules.set(name, node);
     return reference(name);
   };
@@ -36,16 +28,18 @@ export function lower(grammar: GbnfGrammar): GbnfGrammar {
       case "reference":
         return node;
       case "sequence":
-        return sequence(...node.items.map(visit));
+        return sequence(node.items.map(visit));
       case "alternatives":
-        return alternatives(...node.options.map(visit));
+        return alternatives(node.options.map(visit));
       case "repeat":
         return lowerRepeat(visit(node.item), node.min, node.max, hoist);
     }
   };
-  // `root` first, then each rule before the ones that were cut out of it: the order in which a person reads them.
   for (const [name, node] of grammar) {
+    // The place is taken before `visit` adds rules.
     rules.set(name, EMPTY);
+    owner = name;
+    number = 0;
     rules.set(name, visit(node));
   }
   return rules;
@@ -70,13 +64,13 @@ function lowerRepeat(
   const blocks = Math.floor(min / LLAMA_MAX_REPETITIONS);
   const rest = min % LLAMA_MAX_REPETITIONS;
   const required = Array.from({ length: blocks }, () => block);
-  if (max === undefined) return sequence(...required, repeat(simple, rest, undefined));
+  if (max === undefined) return sequence([...required, repeat(simple, rest, undefined)]);
   // Up to n: either a whole block and up to n - 2000 more, or fewer than a block. Two ways are open at a time.
   let extra = max - min;
   const fewer = extra >= LLAMA_MAX_REPETITIONS ? hoist(repeat(simple, 0, LLAMA_MAX_REPETITIONS - 1)) : EMPTY;
   let upTo = repeat(simple, 0, extra % LLAMA_MAX_REPETITIONS);
   for (extra -= extra % LLAMA_MAX_REPETITIONS; extra > 0; extra -= LLAMA_MAX_REPETITIONS) {
-    upTo = hoist(alternatives(sequence(block, upTo), fewer));
+    upTo = hoist(alternatives([sequence([block, upTo]), fewer]));
   }
-  return sequence(...required, repeat(simple, rest, rest), upTo);
+  return sequence([...required, repeat(simple, rest, rest), upTo]);
 }

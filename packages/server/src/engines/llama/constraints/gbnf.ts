@@ -34,19 +34,19 @@ export function oneOf(set: CodePointSet): GbnfNode {
 }
 
 /** One after the other. Nested sequences are flattened and neighbouring literals joined. */
-export function sequence(...items: readonly GbnfNode[]): GbnfNode {
+export function sequence(items: readonly GbnfNode[]): GbnfNode {
   const flat: GbnfNode[] = [];
   for (const item of items.flatMap((item) => (item.kind === "sequence" ? item.items : [item]))) {
     const last = flat.at(-1);
     if (item.kind === "literal" && last?.kind === "literal")
-      flat[flat.length - 1] = literalJoined(last.text, item.text);
+      flat[flat.length - 1] = { kind: "literal", text: last.text + item.text };
     else flat.push(item);
   }
   const [only] = flat;
   return flat.length === 1 && only !== undefined ? only : { kind: "sequence", items: flat };
 }
 
-export function alternatives(...options: readonly GbnfNode[]): GbnfNode {
+export function alternatives(options: readonly GbnfNode[]): GbnfNode {
   const [only] = options;
   return options.length === 1 && only !== undefined ? only : { kind: "alternatives", options };
 }
@@ -58,7 +58,13 @@ export function optional(item: GbnfNode): GbnfNode {
 /** `min` to `max` times `item`; `max` undefined is unbounded. */
 export function repeat(item: GbnfNode, min: number, max: number | undefined): GbnfNode {
   if (max === 0 || isEmpty(item)) return EMPTY;
-  return min === 1 && max === 1 ? item : { kind: "repeat", item, min, max };
+  if (min === 1 && max === 1) return item;
+  if (item.kind === "repeat" && item.min <= 1) {
+    // (x?){m,n} is x{0,n}, and (x*){m,n} and (x+){m,n} have no upper end: the same texts, with one way to match each.
+    if (item.min === 0 && item.max === 1) return repeat(item.item, 0, max);
+    if (item.max === undefined) return repeat(item.item, item.min * min, undefined);
+  }
+  return { kind: "repeat", item, min, max };
 }
 
 export function reference(name: string): GbnfNode {
@@ -119,8 +125,4 @@ function escaped(codePoint: number, special: string): string {
   const hex = codePoint.toString(16).toUpperCase();
   if (codePoint <= 0xff) return `\\x${hex.padStart(2, "0")}`;
   return codePoint <= 0xffff ? `\\u${hex.padStart(4, "0")}` : `\\U${hex.padStart(8, "0")}`;
-}
-
-function literalJoined(left: string, right: string): GbnfNode {
-  return { kind: "literal", text: left + right };
 }

@@ -1,7 +1,7 @@
 /**
  * Every bound of this folder on one page. llama.cpp's grammar engine (src/llama-grammar.cpp of the release that
  * `@node-llama-cpp` 3.22.1 carries) has one limit of its own, `MAX_REPETITION_THRESHOLD`; what else goes wrong there was
- * found by running hostile grammars against the addon in a process of their own (`hostile.test.ts` repeats them):
+ * found by running hostile grammars against the addon in a process of their own (`hostile.test.ts` has them):
  *
  * | grammar | what the addon does | bound |
  * | --- | --- | --- |
@@ -41,17 +41,30 @@ export const MAX_LEFT_STEPS: number = 20_000_000;
  * sampled token: about a millisecond for 150,000 tokens.
  */
 export const MAX_LIVE_STACKS: number = 1024;
-/** Stack steps that `live-stacks.ts` spends in search of a text that opens too many: some tens of milliseconds. */
+/** Stack steps that `live-stacks.ts` spends in search of a text that opens too many: about 10 ms. */
 export const LIVE_STACK_SEARCH_STEPS: number = 60_000;
+/** UTF-16 units of constraints and their grammars that `toGbnf` keeps, so that a schema in use is not converted each time. */
+export const MAX_REMEMBERED_LENGTH: number = 8 * 1024 * 1024;
 
 /** States of the automaton of a regular expression before it is made deterministic. */
 export const MAX_NFA_STATES: number = 20_000;
 /** Transitions of that automaton without its empty ones. */
 export const MAX_NFA_EDGES: number = 100_000;
-/** States of the deterministic automaton; beyond, the nondeterministic one is used. */
-export const MAX_DFA_STATES: number = 8192;
-/** Steps spent on making an automaton deterministic; beyond, the nondeterministic one is used. */
-export const MAX_DFA_STEPS: number = 2_000_000;
+/**
+ * States of the deterministic automaton, or twice the states of the nondeterministic one where that is more. Beyond, the
+ * nondeterministic one is used, which is then smaller and has more ways open at a time.
+ */
+export const MAX_DFA_STATES: number = 1024;
+/** States of the deterministic automaton where it has to count characters too (`pattern` with `maxLength`). */
+export const MAX_COUNTING_DFA_STATES: number = 8192;
+/** Steps spent on making an automaton deterministic, and on removing empty transitions. */
+export const MAX_DFA_STEPS: number = 600_000;
+
+/** Steps of all automata, enums and combined schemas of one constraint: about 200 ms. */
+export const MAX_WORK: number = 2_000_000;
+
+/** The largest `maxLength` beside a `pattern` or a `format`; a larger one counts as this. */
+export const MAX_PATTERN_TEXT_LENGTH: number = 4000;
 
 /** Strings in a choice, values in an enum. */
 export const MAX_CHOICES: number = 10_000;
@@ -59,3 +72,5 @@ export const MAX_CHOICES: number = 10_000;
 export const MAX_SCHEMAS: number = 10_000;
 /** Alternatives that one schema with allOf and anyOf may multiply out to. */
 export const MAX_MERGED_ALTERNATIVES: number = 256;
+/** Properties of one object, items of one `prefixItems`. */
+export const MAX_PROPERTIES: number = 1000;

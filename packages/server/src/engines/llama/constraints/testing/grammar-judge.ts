@@ -1,5 +1,7 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import type { Constraint } from "../../../../engine/request.ts";
+import { toGbnf } from "../index.ts";
 
 /** llama.cpp's own grammar engine, as the judge of what this folder produces. */
 export interface GrammarJudge {
@@ -23,6 +25,18 @@ interface Addon {
   loadBackends(directory?: string): void;
   systemInfo(): string;
   init(): Promise<void>;
+}
+
+/** The reason to skip a test with, or false. */
+export function skipWithout(judge: GrammarJudge | undefined): string | false {
+  return judge === undefined ? "there is no llama.cpp addon for this platform" : false;
+}
+
+/** How llama.cpp answers to a constraint, after our conversion. */
+export function acceptedBy(judge: GrammarJudge | undefined, constraint: Constraint): (text: string) => boolean {
+  if (judge === undefined) throw new Error("the addon is not loaded");
+  const compiled = judge.compile(toGbnf(constraint));
+  return (text) => compiled.accepts(text);
 }
 
 /**

@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { run } from "../harness/processes.ts";
+import { root, type Server, startServer } from "../harness/server.ts";
+import { grpcurl, program } from "../harness/tools.ts";
+import { executedBlocks } from "./executed-blocks.ts";
+
+const documents = globSync(["*.md", "docs/**/*.md"], { cwd: root }).sort();
+const blocks = documents.flatMap((file) =>
+  executedBlocks(readFileSync(join(root, file), "utf8")).map((block) => ({ file, ...block })),
+);
+
+let server: Server;
+before(async () => {
+  server = await startServer();
+});
+after(() => server?.kill());
+
+for (const { file, line, commands, exitCode, expected } of blocks) {
+  test(`${file}:${line} does what it shows: ${commands.trim().split("\n")[0]}`, async () => {
+    // The documents speak of the default port; here the server has a free one.
+    const script = `set -eo pipefail\n${commands.replaceAll("localhost:50051", server.target)}`;
+    const environment = {
+      ...process.env,
+      TOKENWIRE_ADDR: server.target,
+      PATH: [join(root, "node_modules", ".bin"), dirname(program(grpcurl)), process.env.PATH].join(delimiter),
+    };
+    const { code, stdout, stderr } = await run("bash", ["-c", `cd "${root}"\n${script}`], { environment });
+    const output = stdout + stderr;
+    assert.equal(code, exitCode, output);
+    for (const part of expected) assert.ok(output.includes(part), `"${part}" is not in the output:\n${output}`);
+  });
+}
+
+test("the documents show how to probe, to generate and to list the services", () => {
+  const all = blocks.map(({ commands }) => commands).join("\n");
+  for (const shown of ["npx tokenwire probe", "npx tokenwire generate", "grpcurl -plaintext"]) {
+    assert.ok(all.includes(shown), `no executed block has "${shown}"`);
+  }
+});
+
+test("every link between the documents leads to a file", () => {
+  for (const file of documents) {
+    const markdown = readFileSync(join(root, file), "utf8");
+    for (const [, target = ""] of markdown.matchAll(/\]\((?!https?:|#)([^)#\s]+)(?:#[^)]*)?\)/g)) {
+      assert.ok(existsSync(join(root, dirname(file), target)), `${file} links to ${target}`);
+    }
+  }
+});
+
+test("docs/serving.md has exactly the flags that serve --help has", async () => {
+  const bin = join(root, "packages", "server", "bin", "tokenwire.mjs");
+  const { stdout } = await run(process.execPath, [bin, "serve", "--help"]);
+  const told = new Set([...stdout.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)].map((match) => match[1]));
+  const written = [...readFileSync(join(root, "docs", "serving.md"), "utf8").matchAll(/^\| `(--[a-z-]+)/gm)];
+  told.delete("--help");
+  assert.deepEqual(written.map((match) => match[1]).sort(), [...told].sort());
+});
