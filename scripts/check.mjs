@@ -27,7 +27,8 @@ const checks = [
 ];
 
 const wanted = process.argv.slice(2);
-const chosen = wanted.length === 0 ? checks : checks.filter(({ name }) => wanted.some((part) => name.includes(part)));
+const chosen =
+  wanted.length === 0 ? checks : checks.filter(({ name }) => wanted.some((word) => name.split(" ").includes(word)));
 if (chosen.length === 0) {
   console.error(`No check has that name. There are: ${checks.map(({ name }) => name).join(", ")}.`);
   process.exit(1);
