@@ -6,7 +6,7 @@ export interface Automaton {
   readonly states: readonly AutomatonState[];
 }
 
-export interface AutomatonState {
+interface AutomatonState {
   readonly accepting: boolean;
   readonly edges: readonly AutomatonEdge[];
 }

@@ -5,7 +5,7 @@ import type { GbnfGrammar, GbnfNode } from "./gbnf.ts";
 import { MAX_ELEMENTS, MAX_RULES } from "./limits.ts";
 
 /** One element of a rule: a set of code points, or a reference to a rule by number. */
-export type RuleElement = CodePointSet | number;
+type RuleElement = CodePointSet | number;
 
 /** A rule as llama.cpp holds it: alternatives of elements, without groups and repetitions. */
 export interface PlainRule {

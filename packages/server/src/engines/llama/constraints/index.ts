@@ -20,7 +20,8 @@ const FIELDS = {
 /**
  * Turns a constraint into one GBNF grammar for llama.cpp, whose start rule is `root` and which the whole output must
  * match. The result is ASCII, at most `MAX_GBNF_BYTES` long, and checked (`checkedGbnf`), so that llama.cpp neither
- * refuses it nor crashes nor hangs on it. The first use of a constraint costs 1 to 20 ms, large ones some 100 ms; results are
+ * refuses it nor crashes nor hangs on it; one of the checks, against grammars whose cost grows with each character, is a search
+ * that a grammar made for that can get around. The first use of a constraint costs 1 to 20 ms, large ones some 100 ms; results are
  * kept up to `MAX_REMEMBERED_LENGTH`, the ones used last.
  *
  * Throws `EngineError` of kind invalid-argument, with the proto field, for what is malformed, not supported or too large.

@@ -69,7 +69,7 @@ export function jsonObject(builder: GbnfBuilder): GbnfNode {
   });
 }
 
-export function jsonArray(builder: GbnfBuilder): GbnfNode {
+function jsonArray(builder: GbnfBuilder): GbnfNode {
   return builder.shared("json-array", () =>
     sequence([literal("["), commaSeparated(builder, jsonValue(builder), 0, undefined), literal("]")]),
   );

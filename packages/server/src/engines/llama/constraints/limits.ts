@@ -33,7 +33,7 @@ export const MAX_RULES: number = 131_072;
 /** Elements (8 bytes each in llama.cpp, which holds up to three copies) after rewriting. */
 export const MAX_ELEMENTS: number = 1_048_576;
 /** Rules on one path of first symbols: the recursion depth of llama.cpp's left recursion check. */
-export const MAX_LEFT_DEPTH: number = 4096;
+export const MAX_LEFT_DEPTH: number = 2048;
 /** Elements that llama.cpp's left recursion check looks at; it remembers nothing, so this can be exponential. */
 export const MAX_LEFT_STEPS: number = 20_000_000;
 /**
@@ -47,7 +47,9 @@ export const LIVE_STACK_SEARCH_STEPS: number = 60_000;
 export const MAX_REMEMBERED_LENGTH: number = 8 * 1024 * 1024;
 
 /** States of the automaton of a regular expression before it is made deterministic. */
-export const MAX_NFA_STATES: number = 20_000;
+export const MAX_NFA_STATES: number = 50_000;
+/** States of that automaton without its empty transitions, where it is used: so many ways can be open at a time. */
+export const MAX_OPEN_STATES: number = 2 * MAX_LIVE_STACKS;
 /** Transitions of that automaton without its empty ones. */
 export const MAX_NFA_EDGES: number = 100_000;
 /**
@@ -58,10 +60,10 @@ export const MAX_DFA_STATES: number = 1024;
 /** States of the deterministic automaton where it has to count characters too (`pattern` with `maxLength`). */
 export const MAX_COUNTING_DFA_STATES: number = 8192;
 /** Steps spent on making an automaton deterministic, and on removing empty transitions. */
-export const MAX_DFA_STEPS: number = 600_000;
+export const MAX_DFA_STEPS: number = 400_000;
 
-/** Steps of all automata, enums and combined schemas of one constraint: about 200 ms. */
-export const MAX_WORK: number = 2_000_000;
+/** Steps of all automata, enums and combined schemas of one constraint: some 300 ms. */
+export const MAX_WORK: number = 1_000_000;
 
 /** The largest `maxLength` beside a `pattern` or a `format`; a larger one counts as this. */
 export const MAX_PATTERN_TEXT_LENGTH: number = 4000;

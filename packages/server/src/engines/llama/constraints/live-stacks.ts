@@ -20,6 +20,8 @@ interface Open {
 const BEAM_WIDTH = 6;
 const MAX_TEXT_LENGTH = 400;
 const MAX_STARTS = 64;
+/** Ways that are open at a time before the search is worth its whole share of steps; without them it gets a sixth. */
+const SUSPICIOUS_STACKS = 16;
 
 /**
  * Plays llama.cpp's matching (`llama_grammar_advance_stack` and `llama_grammar_accept`, with its removal of equal stacks)
@@ -33,36 +35,50 @@ const MAX_STARTS = 64;
 export function checkLiveStacks(rules: readonly PlainRule[], root: number): void {
   const machine = new StackMachine(rules);
   const starts = [root, ...recursiveRules(rules).filter((rule) => rule !== root)].slice(0, MAX_STARTS);
-  const deadline = LIVE_STACK_SEARCH_STEPS;
   starts.forEach((start, index) => {
     // The root gets half, the others share what is left.
-    const until = index === 0 ? deadline / 2 : machine.steps + (deadline - machine.steps) / (starts.length - index);
-    search(machine, start, until);
+    const left = LIVE_STACK_SEARCH_STEPS - machine.steps;
+    const found = search(machine, start, index === 0 ? left / 2 : left / (starts.length - index));
+    if (found === undefined) return;
+    const after = found === "" ? "at the start" : `after ${JSON.stringify(found.slice(0, 80))}`;
+    const where = start === root ? after : `${after} of the rule "${rules[start]?.name}"`;
+    throw new ConstraintError(
+      `leaves more than ${MAX_LIVE_STACKS} ways to go on open at the same time (${where}); make its alternatives differ earlier`,
+    );
   });
 }
 
-function search(machine: StackMachine, start: number, untilSteps: number): void {
-  let beam: Open[] = [{ stacks: machine.start(start), text: "" }];
+/** A text after which too many ways are open, or undefined where none is found. */
+function search(machine: StackMachine, start: number, share: number): string | undefined {
+  const firstStep = machine.steps;
+  let steps = share / 6;
+  const first = machine.start(start);
+  if (first === undefined) return "";
+  let beam: Open[] = [{ stacks: first, text: "" }];
   const seen = new Set<string>();
   for (let length = 0; length < MAX_TEXT_LENGTH && beam.length > 0; length++) {
     const next: Open[] = [];
     for (const open of beam) {
       for (const char of machine.promisingChars(open.stacks, widthFor(open))) {
-        if (machine.steps >= untilSteps) return;
-        const stacks = machine.accept(open.stacks, char, open.text);
+        if (machine.steps - firstStep >= steps) return undefined;
+        const text = open.text + String.fromCodePoint(char);
+        const stacks = machine.accept(open.stacks, char);
+        if (stacks === undefined) return text;
         const key = stackSetKey(stacks);
         if (stacks.length === 0 || seen.has(key)) continue;
         seen.add(key);
-        next.push({ stacks, text: open.text + String.fromCodePoint(char) });
+        if (stacks.length >= SUSPICIOUS_STACKS) steps = share;
+        next.push({ stacks, text });
       }
     }
     next.sort((a, b) => b.stacks.length - a.stacks.length);
     const [widest] = next;
-    if (widest === undefined) return;
+    if (widest === undefined) return undefined;
     // Most of the beam goes where it is widest; one place goes to the narrowest, against decoys.
     const width = widthFor(widest);
     beam = [...next.slice(0, width), ...(next.length > width && width > 1 ? next.slice(-1) : [])];
   }
+  return undefined;
 }
 
 /** How many texts to follow at a time: fewer where each costs more, so that the steps suffice for a doubling to show. */
@@ -98,15 +114,13 @@ class StackMachine {
     }
   }
 
-  /** The ways that are open at the start of a rule, without what would follow the rule. */
-  start(rule: number): Stack[] {
-    return this.#opened(
-      (this.#alternatives[rule] ?? []).map((place) => this.#pushed(place, undefined)),
-      "",
-    );
+  /** The ways that are open at the start of a rule, without what would follow the rule. Undefined: too many. */
+  start(rule: number): Stack[] | undefined {
+    return this.#opened((this.#alternatives[rule] ?? []).map((place) => this.#pushed(place, undefined)));
   }
 
-  accept(stacks: readonly Stack[], char: number, text: string): Stack[] {
+  /** The ways that are open after one more code point. Undefined: too many. */
+  accept(stacks: readonly Stack[], char: number): Stack[] | undefined {
     const after: (Stack | undefined)[] = [];
     for (const stack of stacks) {
       const element = this.#elements[stack.place];
@@ -115,7 +129,7 @@ class StackMachine {
       }
     }
     this.steps += stacks.length;
-    return this.#opened(after, text + String.fromCodePoint(char));
+    return this.#opened(after);
   }
 
   /** The `count` code points that the most stacks accept, and (where there is room) the one that the fewest do. */
@@ -142,7 +156,7 @@ class StackMachine {
   }
 
   /** Replaces references by what they stand for, until each stack has a set of code points on top. */
-  #opened(stacks: readonly (Stack | undefined)[], text: string): Stack[] {
+  #opened(stacks: readonly (Stack | undefined)[]): Stack[] | undefined {
     const todo = [...stacks];
     const seen = new Set<number>();
     const result: Stack[] = [];
@@ -155,12 +169,7 @@ class StackMachine {
         const below = this.#pushed(stack.place + 1, stack.below);
         for (const place of this.#alternatives[element] ?? []) todo.push(this.#pushed(place, below));
       } else result.push(stack);
-      if (result.length > MAX_LIVE_STACKS || seen.size > 8 * MAX_LIVE_STACKS) {
-        const after = text === "" ? "at its start" : `after ${JSON.stringify(text.slice(0, 80))}`;
-        throw new ConstraintError(
-          `leaves more than ${MAX_LIVE_STACKS} ways to go on open at the same time (${after}); make its alternatives differ earlier`,
-        );
-      }
+      if (result.length > MAX_LIVE_STACKS || seen.size > 8 * MAX_LIVE_STACKS) return undefined;
     }
     return result;
   }

@@ -43,7 +43,7 @@ function stateCount(node: GbnfNode): number {
     case "alternatives":
       return node.options.reduce((sum, option) => sum + stateCount(option) + 1, 0);
     case "repeat":
-      return (stateCount(node.item) + 3) * (node.max ?? node.min + 1);
+      return (stateCount(node.item) + 2) * (node.max ?? node.min + 1);
     case "reference":
       throw new Error("a regular expression has no references");
   }

@@ -170,9 +170,12 @@ const someText = fc
   .array(fc.constantFrom("a", "b", "1", " ", "é", "😀", '"', "-", ".", "\\", "\n"), { maxLength: 6 })
   .map((chars) => chars.join(""));
 
+// JavaScript's engine backtracks, so it gets short texts.
+const shortExample = regex.filter(({ text }) => text.length <= 12);
+
 test("any regular expression matches the texts that JavaScript says it does", { skip }, () => {
   fc.assert(
-    fc.property(regex, fc.array(someText, { maxLength: 8 }), ({ source, text }, texts) => {
+    fc.property(shortExample, fc.array(someText, { maxLength: 8 }), ({ source, text }, texts) => {
       const accepts = acceptedBy(judge, { kind: "regex", source });
       const expected = new RegExp(`^(?:${source})$`, "u");
       assert.equal(expected.test(text), true);

@@ -3,7 +3,7 @@ import { addAutomaton } from "./automaton-grammar.ts";
 import { ConstraintError } from "./constraint-error.ts";
 import type { GbnfGrammar, GbnfNode } from "./gbnf.ts";
 import { GbnfBuilder } from "./gbnf-builder.ts";
-import { MAX_COUNTING_DFA_STATES } from "./limits.ts";
+import { MAX_COUNTING_DFA_STATES, MAX_OPEN_STATES } from "./limits.ts";
 import { determinized, type LengthLimits } from "./regex-dfa.ts";
 import { buildNfa, withoutEmpty } from "./regex-nfa.ts";
 import { parseRegex } from "./regex-parse.ts";
@@ -31,7 +31,13 @@ export function automatonOf(node: GbnfNode, work: Work, lengths?: LengthLimits):
   if (deterministic === undefined && lengths !== undefined) {
     throw new ConstraintError(`needs more than ${MAX_COUNTING_DFA_STATES} states together with the limits of length`);
   }
-  const automaton = trimmed(deterministic ?? withoutEmpty(nfa, work));
+  const chosen = deterministic ?? withoutEmpty(nfa, work);
+  if (deterministic === undefined && chosen.states.length > MAX_OPEN_STATES) {
+    throw new ConstraintError(
+      `is too large: it can leave more than ${MAX_OPEN_STATES} ways to go on open at the same time`,
+    );
+  }
+  const automaton = trimmed(chosen);
   if (automaton === undefined) throw new ConstraintError("matches no text");
   return automaton;
 }

@@ -69,7 +69,7 @@ export class SchemaExpansion {
     for (const one of left) {
       for (const other of right) {
         const properties = Object.keys({ ...asObject(one.properties), ...asObject(other.properties) }).length;
-        this.#work.spend(STEPS_PER_MERGE * (1 + properties));
+        this.#work.spend(STEPS_PER_MERGE * (1 + properties) + valuesLength(one) + valuesLength(other));
         const merged = mergeSchemas(one, other, (a, b) => this.#bothOf(a, b), path);
         if (merged !== undefined) combined.push(merged);
       }
@@ -93,6 +93,11 @@ export class SchemaExpansion {
     known.set(right, made);
     return made;
   }
+}
+
+/** The length of the texts of `enum` and `const`, which merging compares. */
+function valuesLength(schema: SchemaObject): number {
+  return "enum" in schema || "const" in schema ? JSON.stringify([schema.enum, schema.const]).length : 0;
 }
 
 function asObject(value: unknown): object {

@@ -4,7 +4,7 @@ import { ConstraintError } from "./constraint-error.ts";
 export type Schema = boolean | SchemaObject;
 export type SchemaObject = Readonly<Record<string, unknown>>;
 
-export const TYPES = ["null", "boolean", "integer", "number", "string", "array", "object"] as const;
+const TYPES = ["null", "boolean", "integer", "number", "string", "array", "object"] as const;
 export type SchemaType = (typeof TYPES)[number];
 
 /** The type that a keyword speaks about. A schema without `type` has the types of its keywords. */

@@ -2,7 +2,7 @@ import { ConstraintError } from "./constraint-error.ts";
 import { isSchemaObject, type Schema, type SchemaObject, schemaAt, typesOf } from "./schema-keywords.ts";
 
 /** Makes the schema that both schemas allow, as one object each time for the same two, so that recursion comes to an end. */
-export type Both = (left: Schema, right: Schema) => Schema;
+type Both = (left: Schema, right: Schema) => Schema;
 
 const LARGEST_WINS = ["minLength", "minItems", "minProperties", "minimum", "exclusiveMinimum"];
 const SMALLEST_WINS = ["maxLength", "maxItems", "maxProperties", "maximum", "exclusiveMaximum"];

@@ -1,7 +1,7 @@
 import { trimmed } from "./automaton.ts";
 import { addAutomaton } from "./automaton-grammar.ts";
 import { ConstraintError } from "./constraint-error.ts";
-import { alternatives, EMPTY, type GbnfNode, isEmpty, literal, optional, repeat, sequence } from "./gbnf.ts";
+import { alternatives, EMPTY, type GbnfNode, isEmpty, literal, optional, reference, repeat, sequence } from "./gbnf.ts";
 import type { GbnfBuilder } from "./gbnf-builder.ts";
 import { colon, comma, jsonString, jsonStringEncoding } from "./json-grammar.ts";
 import { allButLiterals } from "./literal-trie.ts";
@@ -23,27 +23,31 @@ export function objectNode(
   additional: GbnfNode | undefined,
   forbidden: readonly string[],
 ): GbnfNode {
-  const separator = comma(builder);
-  let afterPair: GbnfNode = EMPTY;
-  let atStart: GbnfNode = EMPTY;
+  // From each property on: what can come next, and what can come after a pair. Reserved in order, the heads first, because
+  // llama.cpp's left recursion check walks each chain anew from every rule that no earlier one led to.
+  const nextNames = properties.map(({ key }) => builder.reserve(`next-${key}`));
+  let next: GbnfNode | undefined;
+  let mayEnd = true;
   if (additional !== undefined) {
     const keys = [...properties.map(({ key }) => key), ...forbidden];
     const pair = builder.add("pair", sequence([otherKey(builder, keys), colon(builder), additional]));
-    afterPair = repeat(sequence([separator, pair]), 0, undefined);
-    atStart = optional(sequence([pair, afterPair]));
+    next = sequence([pair, repeat(sequence([comma(builder), pair]), 0, undefined)]);
   }
-  // From the last property to the first: what can follow it, after another pair and at the start.
-  const firstRequired = properties.findIndex(({ required }) => required);
   for (const [index, { key, required, value }] of [...properties.entries()].reverse()) {
-    const pair = sequence([literal(JSON.stringify(key)), colon(builder), value]);
-    const following = required || isEmpty(afterPair) ? afterPair : builder.add("more", afterPair);
-    const withPair = sequence([separator, pair, following]);
-    afterPair = required ? withPair : alternatives([withPair, following]);
-    if (firstRequired >= 0 && index > firstRequired) continue;
-    const first = sequence([pair, following]);
-    atStart = required ? first : alternatives([first, isEmpty(atStart) ? EMPTY : builder.add("first", atStart)]);
+    const after = next === undefined ? EMPTY : sequence([comma(builder), next]);
+    const pair = sequence([
+      literal(JSON.stringify(key)),
+      colon(builder),
+      value,
+      mayEnd && !isEmpty(after) ? builder.add("after", alternatives([after, EMPTY])) : after,
+    ]);
+    const name = nextNames[index] ?? "";
+    builder.define(name, required || next === undefined ? pair : alternatives([pair, next]));
+    next = reference(name);
+    mayEnd &&= !required;
   }
-  return sequence([literal("{"), atStart, literal("}")]);
+  const pairs = next === undefined ? EMPTY : mayEnd ? optional(next) : next;
+  return sequence([literal("{"), pairs, literal("}")]);
 }
 
 /** A key that is none of `keys`, escaped in one way only, so that "\u0061" is no way around "a". */

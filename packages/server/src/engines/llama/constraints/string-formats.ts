@@ -53,6 +53,3 @@ export function formatNode(format: string): GbnfNode | undefined {
   const source = Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
   return source === undefined ? undefined : parseRegex(source);
 }
-
-/** The names of the enforced formats. */
-export const ENFORCED_FORMATS: readonly string[] = Object.keys(FORMATS);

@@ -4,12 +4,12 @@ import type { Constraint } from "../../../../engine/request.ts";
 import { toGbnf } from "../index.ts";
 
 /** llama.cpp's own grammar engine, as the judge of what this folder produces. */
-export interface GrammarJudge {
+interface GrammarJudge {
   /** Throws where llama.cpp refuses the grammar. Keep the result: each call of `accepts` reads the grammar anew. */
   compile(gbnf: string): CompiledGrammar;
 }
 
-export interface CompiledGrammar {
+interface CompiledGrammar {
   /** True where the whole text matches. */
   accepts(text: string): boolean;
 }
