@@ -89,8 +89,13 @@ export const arrows = [
   { room: "conformance", may: ["scripts"], because: "conformance drives the server from outside, as strangers do" },
   {
     room: "bench",
-    may: ["scripts", "conformance/harness", server],
-    because: "a benchmark measures the server and its parts, from outside the libraries",
+    may: ["scripts", "conformance/harness", server, "@tokenwire/health"],
+    because: "a benchmark measures the server and its parts, and our libraries through their public faces",
+  },
+  {
+    room: "drill",
+    may: ["conformance/harness", `${server}/generated`],
+    because: "the drill plays faults on a running server from outside; only the messages are shared",
   },
 ];
 
@@ -110,7 +115,7 @@ export const testsMayAlso = [
 export const fences = [
   {
     module: /^@grpc\//,
-    only: [`${server}/transport/grpc-js`, `${server}/client`, "bench"],
+    only: [`${server}/transport/grpc-js`, `${server}/client`, "bench", "drill"],
     because: "grpc-js is one transport behind the seam and has to stay replaceable",
   },
   {
@@ -141,6 +146,7 @@ const scanned = [
   "packages/*/bin/*.mjs",
   "conformance/**/*.{ts,mjs}",
   "bench/**/*.{ts,mjs}",
+  "drill/**/*.{ts,mjs}",
 ];
 
 /**
