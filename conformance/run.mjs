@@ -5,7 +5,19 @@
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { dirname } from "node:path";
-import { ensureInstalled, gateway, grpcHealthProbe, grpcio, grpcurl, versionOf } from "./harness/tools.ts";
+import {
+  connectconformance,
+  ensureInstalled,
+  gateway,
+  grpcHealthProbe,
+  grpcio,
+  grpcurl,
+  h2spec,
+  interopClient,
+  kubeletProbes,
+  kubernetesValidate,
+  versionOf,
+} from "./harness/tools.ts";
 
 /** @type {Record<string, import("./harness/tools.ts").Tool[]>} */
 const suites = {
@@ -13,7 +25,9 @@ const suites = {
   "grpc-health-probe": [grpcHealthProbe],
   grpcio: [grpcio],
   gateway: [gateway],
-  docs: [grpcurl],
+  kubernetes: [kubeletProbes, kubernetesValidate],
+  transport: [h2spec, connectconformance, interopClient],
+  docs: [grpcurl, grpcHealthProbe],
 };
 
 const root = dirname(import.meta.dirname);

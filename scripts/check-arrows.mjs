@@ -75,6 +75,12 @@ export const arrows = [
     because: "verdicts come from evidence of the engine contract and go into the status table",
   },
   {
+    room: `${server}/health/thread`,
+    may: ["rpc", "transport", "operations", "@tokenwire/health"],
+    because:
+      "the health port is a server of its own over the status table; it needs no engine and no monitor to be true",
+  },
+  {
     room: `${server}/lifecycle`,
     may: ["rpc", "engine", "operations"],
     because: "start and stop are an order of steps over contracts, not over implementations",
@@ -87,6 +93,11 @@ export const arrows = [
   { room: `${server}/cli`, may: ["*"], because: "the command line is where the parts are put together" },
 
   { room: "conformance", may: ["scripts"], because: "conformance drives the server from outside, as strangers do" },
+  {
+    room: "conformance/transport",
+    may: ["scripts", "conformance/harness", "@tokenwire/grpc"],
+    because: "the suites for transports bring a service of their own, which a server of ours has to serve",
+  },
   {
     room: "bench",
     may: ["scripts", "conformance/harness", server, "@tokenwire/health"],

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { after, before, test } from "node:test";
+import { freePort } from "../harness/free-port.ts";
 import { run } from "../harness/processes.ts";
 import { root, type Server, startServer } from "../harness/server.ts";
-import { grpcurl, program } from "../harness/tools.ts";
+import { grpcHealthProbe, grpcurl, program } from "../harness/tools.ts";
 import { executedBlocks } from "./executed-blocks.ts";
 
 const documents = globSync(["*.md", "docs/**/*.md"], { cwd: root }).sort();
@@ -13,19 +14,25 @@ const blocks = documents.flatMap((file) =>
 );
 
 let server: Server;
+let healthPort: number;
 before(async () => {
-  server = await startServer();
+  healthPort = await freePort();
+  server = await startServer(["--health-port", String(healthPort)]);
 });
 after(() => server?.kill());
 
 for (const { file, line, commands, exitCode, expected } of blocks) {
   test(`${file}:${line} does what it shows: ${commands.trim().split("\n")[0]}`, async () => {
-    // The documents speak of the default port; here the server has a free one.
-    const script = `set -eo pipefail\n${commands.replaceAll("localhost:50051", server.target)}`;
+    // The documents speak of the usual ports; here the server has free ones.
+    const here = commands
+      .replaceAll("localhost:50051", server.target)
+      .replaceAll("localhost:50052", `${server.host}:${healthPort}`);
+    const script = `set -eo pipefail\n${here}`;
+    const tools = [grpcurl, grpcHealthProbe].map((tool) => dirname(program(tool)));
     const environment = {
       ...process.env,
       TOKENWIRE_ADDR: server.target,
-      PATH: [join(root, "node_modules", ".bin"), dirname(program(grpcurl)), process.env.PATH].join(delimiter),
+      PATH: [join(root, "node_modules", ".bin"), ...tools, process.env.PATH].join(delimiter),
     };
     const { code, stdout, stderr } = await run("bash", ["-c", `cd "${root}"\n${script}`], { environment });
     const output = stdout + stderr;

@@ -22,8 +22,9 @@ export function startGroup(
   command: string,
   args: readonly string[],
   environment: NodeJS.ProcessEnv = process.env,
+  stdin: "ignore" | "pipe" = "ignore",
 ): ChildProcess {
-  const child = spawn(command, args, { env: environment, detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(command, args, { env: environment, detached: true, stdio: [stdin, "pipe", "pipe"] });
   const { pid } = child;
   if (pid !== undefined) groups.add(pid);
   return child;

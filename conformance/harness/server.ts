@@ -120,8 +120,8 @@ export async function startServer(flags: readonly string[] = []): Promise<Server
   return server;
 }
 
-/** Linux only: direct children that are not threads. */
-function childrenOf(pid: number): number[] {
+/** Process ids of direct children. Linux only. */
+export function childrenOf(pid: number): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .filter((name) => {

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { withLock } from "../../scripts/lock.mjs";
@@ -29,6 +29,32 @@ function goTool(name: string, module: string, version: string): Tool {
   return { name, version, needs: "go", folder, install };
 }
 
+/** A Go program of this repository: the main package in a folder that has its own go.mod. */
+function goProgram(name: string, source: string, linkerFlags: string): Tool {
+  const sources = globSync("*.go", { cwd: source }).sort();
+  const version = hashOf([...sources, "go.mod", "go.sum"].map((file) => join(source, file)));
+  const folder = join(cache, "go", `${name}-${version}`);
+  const env = { ...process.env, CGO_ENABLED: "0", GOWORK: "off" };
+  const flags = ["-v", "-buildvcs=false", "-trimpath", `-ldflags=-s -w ${linkerFlags}`, "-o", join(folder, name)];
+  const install = async () => {
+    let packages = 0;
+    const telling = setInterval(() => console.log(`Compiled ${packages} packages of ${name} ...`), 20_000);
+    try {
+      await run("go", ["build", "-C", source, ...flags, "."], env, (output) => {
+        packages += output.split("\n").length - 1;
+      });
+    } finally {
+      clearInterval(telling);
+    }
+  };
+  return { name, version, needs: "go", folder, install };
+}
+
+function hashOf(files: readonly string[]): string {
+  const contents = files.map((file) => readFileSync(file));
+  return createHash("sha256").update(Buffer.concat(contents)).digest("hex").slice(0, 12);
+}
+
 /** A virtual environment with `conformance/NAME/requirements.txt`, and what `prepare` makes of `inputs`. */
 function pythonTool(
   name: string,
@@ -36,8 +62,7 @@ function pythonTool(
   prepare: (python: string, folder: string) => Promise<void>,
 ): Tool {
   const requirements = join(conformance, name, "requirements.txt");
-  const sources = [requirements, ...inputs].map((file) => readFileSync(file));
-  const version = createHash("sha256").update(Buffer.concat(sources)).digest("hex").slice(0, 12);
+  const version = hashOf([requirements, ...inputs]);
   const folder = join(cache, "python", `${name}-${version}`);
   const python = join(folder, "bin", "python");
   const install = async () => {
@@ -75,6 +100,24 @@ export const grpcHealthProbe: Tool = goTool(
 );
 export const grpcio: Tool = pythonTool("grpcio", protos, compileProtos);
 export const gateway: Tool = pythonTool("gateway", [], () => Promise.resolve());
+export const kubernetesValidate: Tool = pythonTool("kubernetes", [], () => Promise.resolve());
+const componentVersion = "k8s.io/component-base/version";
+/** The version is the probes' user agent, kube-probe/1.34; it goes with the one in go.mod. */
+export const kubeletProbes: Tool = goProgram(
+  "kubelet-probes",
+  join(conformance, "kubernetes", "kubelet"),
+  `-X ${componentVersion}.gitVersion=v1.34.4 -X ${componentVersion}.gitMajor=1 -X ${componentVersion}.gitMinor=34`,
+);
+
+// The version is of a module without go.mod, which is what "incompatible" says.
+export const h2spec: Tool = goTool("h2spec", "github.com/summerwind/h2spec/cmd/h2spec", "v2.2.1+incompatible");
+export const connectconformance: Tool = goTool(
+  "connectconformance",
+  "connectrpc.com/conformance/cmd/connectconformance",
+  "v1.0.7",
+);
+/** Its package is called `client`; the folder says which one. */
+export const interopClient: Tool = goTool("client", "google.golang.org/grpc/interop/client", "v1.85.0");
 
 /** Where an installed tool's program lies. */
 export function program(tool: Tool, name: string = tool.name): string {
@@ -113,15 +156,26 @@ export async function versionOf(command: Tool["needs"]): Promise<string | undefi
   }
 }
 
-async function run(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<void> {
-  await capture(command, args, env);
+async function run(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+  onOutput?: (text: string) => void,
+): Promise<void> {
+  await capture(command, args, env, onOutput);
 }
 
-function capture(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<string> {
+function capture(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+  onOutput?: (text: string) => void,
+): Promise<string> {
   const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   const keepTail = (chunk: Buffer) => {
     output = (output + chunk.toString()).slice(-64 * 1024);
+    onOutput?.(chunk.toString());
   };
   child.stdout.on("data", keepTail);
   child.stderr.on("data", keepTail);

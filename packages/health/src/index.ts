@@ -1,8 +1,16 @@
 /** grpc.health.v1 for Node: a status table, the service over it, and a probe. No dependencies, no gRPC library. */
 
-export { probe } from "./probe/probe.ts";
-export type { ProbeOptions, ProbeTlsOptions } from "./probe/probe-options.ts";
-export type { ConnectFailure, ProbeResult, RpcFailure } from "./probe/probe-result.ts";
+export {
+  type ConnectFailure,
+  type ProbeOptions,
+  type ProbeResult,
+  type ProbeTlsOptions,
+  probe,
+  type RpcFailure,
+  type WatchEnd,
+  type WatchHealthOptions,
+  watchHealth,
+} from "./probe/index.ts";
 export {
   createHealthService,
   type HealthMethod,

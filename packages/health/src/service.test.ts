@@ -297,6 +297,30 @@ suite("grpc.health.v1", () => {
     assert.deepEqual(asked, [engine, ""]);
   });
 
+  test("annotate gives a Check its trailers, after beforeCheck, and only for registered names", async () => {
+    const table = new StatusTable();
+    const asked: string[] = [];
+    const service = createHealthService(table, {
+      beforeCheck: async (name) => void asked.push(`before ${name}`),
+      annotate: (name) => {
+        asked.push(`annotate ${name}`);
+        return name === "" ? { "x-reason": "starting" } : undefined;
+      },
+    });
+    table.set("plain", "SERVING");
+    const trailers: string[][] = [];
+    const { signal } = new AbortController();
+    const call = { signal, setTrailer: (key: string, value: string) => void trailers.push([key, value]) };
+    const { handler } = method(service, "unary", "Check");
+    await handler({ service: "" }, call);
+    await handler({ service: "plain" }, call);
+    await handler({ service: "" }, { signal });
+    await assert.rejects(handler({ service: "unknown" }, call), { code: 5 });
+    assert.deepEqual(trailers, [["x-reason", "starting"]]);
+    assert.deepEqual(asked.slice(0, 4), ["before ", "annotate ", "before plain", "annotate plain"]);
+    assert.ok(!asked.includes("annotate unknown"));
+  });
+
   test("what beforeCheck rejects with ends the call", async () => {
     const failure = new Error("no evidence");
     const { check } = served(new StatusTable(), { beforeCheck: () => Promise.reject(failure) });

@@ -16,6 +16,11 @@ export interface HealthServiceOptions {
    * rejects with ends the call. Watch does not wait for it.
    */
   readonly beforeCheck?: (service: string) => Promise<void>;
+  /**
+   * Trailing metadata for the answer to a Check, such as why the status is what it is: lower-case keys, ASCII values.
+   * Asked after `beforeCheck`, for registered names only; sent where the call takes trailers.
+   */
+  readonly annotate?: (service: string) => Readonly<Record<string, string>> | undefined;
   /** Most names that List answers with; beyond them it fails RESOURCE_EXHAUSTED. Default 100, as in grpc-go. */
   readonly maxListedServices?: number;
 }
@@ -49,12 +54,13 @@ export interface HealthService {
  * other failures are {@link HealthStatusError}.
  */
 export function createHealthService(table: StatusTable, options: HealthServiceOptions = {}): HealthService {
-  const { beforeCheck, maxListedServices = 100 } = options;
+  const { annotate, beforeCheck, maxListedServices = 100 } = options;
 
-  const check = async ({ service }: HealthCheckRequest): Promise<HealthCheckResponse> => {
+  const check = async ({ service }: HealthCheckRequest, call: HealthCall): Promise<HealthCheckResponse> => {
     await beforeCheck?.(service);
     const status = table.get(service);
     if (status === undefined) throw new HealthStatusError(StatusCode.NOT_FOUND, `Unknown service: ${service}`);
+    for (const [key, value] of Object.entries(annotate?.(service) ?? {})) call.setTrailer?.(key, value);
     return { status };
   };
 
@@ -85,7 +91,7 @@ export function createHealthService(table: StatusTable, options: HealthServiceOp
         name: "Check",
         decodeRequest: (bytes) => decoded(decodeHealthCheckRequest, bytes),
         encodeResponse: (response) => encodeHealthCheckResponse(response as HealthCheckResponse),
-        handler: (request) => check(request as HealthCheckRequest),
+        handler: (request, call) => check(request as HealthCheckRequest, call),
       },
       {
         kind: "unary",

@@ -87,6 +87,49 @@ suite("StatusTable", () => {
     assert.deepEqual(seen, ["NOT_SERVING"]);
   });
 
+  test("onChange tells of each change of any name and of the latch, and of nothing else", () => {
+    const table = new StatusTable();
+    const seen: string[] = [];
+    const look = (): void => {
+      const statuses = [...table.list()].map(([service, status]) => `${service}=${status}`);
+      seen.push(`${table.isShutDown ? "latched" : "open"} ${statuses.join(" ")}`);
+    };
+    const unsubscribe = table.onChange(look);
+    table.set("", "NOT_SERVING");
+    table.set("a", "SERVING");
+    table.set("a", "SERVING");
+    table.clear("a");
+    table.clear("a");
+    table.shutdown();
+    table.shutdown();
+    table.set("a", "SERVING");
+    table.resume();
+    table.resume();
+    assert.deepEqual(seen, [
+      "open =NOT_SERVING a=SERVING",
+      "open =NOT_SERVING",
+      "latched =NOT_SERVING",
+      "open =NOT_SERVING",
+    ]);
+    unsubscribe();
+    table.set("", "SERVING");
+    assert.equal(seen.length, 4);
+  });
+
+  test("what an onChange listener throws is reported and stops no other", () => {
+    const errors: string[] = [];
+    const table = new StatusTable({ onListenerError: (error) => void errors.push(String(error)) });
+    table.onChange(() => {
+      throw new Error("listener");
+    });
+    let told = 0;
+    table.onChange(() => {
+      told += 1;
+    });
+    table.set("", "SERVING");
+    assert.deepEqual([errors, told], [["Error: listener"], 1]);
+  });
+
   test("unsubscribing frees the slot once, however often it is called", () => {
     const table = new StatusTable({ maxWatchers: 2 });
     const unsubscribe = table.watch("a", () => {});

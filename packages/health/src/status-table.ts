@@ -58,6 +58,7 @@ interface Watcher {
 export class StatusTable {
   readonly #statuses = new Map<string, RegisteredStatus>([["", "NOT_SERVING"]]);
   readonly #watchers = new Map<string, Set<Watcher>>();
+  readonly #followers = new Set<() => void>();
   readonly #options: StatusTableOptions;
   readonly #maxServices: number;
   readonly #maxWatchers: number;
@@ -102,7 +103,7 @@ export class StatusTable {
       assertServiceName(service);
       if (this.#statuses.size >= this.#maxServices) throw new StatusTableFullError("services", this.#maxServices);
     }
-    this.#apply([service], status);
+    if (this.#apply([service], status)) this.#tellFollowers();
   }
 
   /**
@@ -114,7 +115,7 @@ export class StatusTable {
       this.#guard(service, () => this.#options.onIgnored?.({ change: "clear", service }));
       return;
     }
-    this.#apply([service], service === "" ? "NOT_SERVING" : "SERVICE_UNKNOWN");
+    if (this.#apply([service], service === "" ? "NOT_SERVING" : "SERVICE_UNKNOWN")) this.#tellFollowers();
   }
 
   /** Undefined for a name that is not registered. */
@@ -142,11 +143,23 @@ export class StatusTable {
     return () => this.#unsubscribe(watcher);
   }
 
+  /**
+   * Calls back, without arguments, after each change of whatever name and each turn of the shutdown latch, for somebody
+   * who mirrors the whole table; the watchers of the changed names have heard by then. Answers a function that ends this.
+   * What the listener throws goes to `onListenerError`, with the empty name.
+   */
+  onChange(listener: () => void): () => void {
+    const follower = (): void => listener();
+    this.#followers.add(follower);
+    return () => void this.#followers.delete(follower);
+  }
+
   /** Makes every registered name NOT_SERVING, tells the watchers, and ignores changes from now on. */
   shutdown(): void {
     if (this.#isShutDown) return;
     this.#isShutDown = true;
     this.#apply([...this.#statuses.keys()], "NOT_SERVING");
+    this.#tellFollowers();
   }
 
   /**
@@ -154,10 +167,13 @@ export class StatusTable {
    * true before the shutdown need not be true now.
    */
   resume(): void {
+    if (!this.#isShutDown) return;
     this.#isShutDown = false;
+    this.#tellFollowers();
   }
 
-  #apply(services: readonly string[], to: WatchedStatus): void {
+  /** True when anything changed. */
+  #apply(services: readonly string[], to: WatchedStatus): boolean {
     const transitions: StatusTransition[] = [];
     for (const service of services) {
       const from = this.#watched(service);
@@ -172,6 +188,11 @@ export class StatusTable {
       this.#guard(service, () => this.#options.onTransition?.(transition));
       for (const watcher of this.#watchers.get(service) ?? []) this.#deliver(watcher);
     }
+    return transitions.length > 0;
+  }
+
+  #tellFollowers(): void {
+    for (const follower of this.#followers) this.#guard("", follower);
   }
 
   #watched(service: string): WatchedStatus {

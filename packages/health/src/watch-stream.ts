@@ -6,6 +6,8 @@ import type { HealthCheckResponse } from "./wire/health-check-response.ts";
 export interface HealthCall {
   /** Fires once when nobody will read the answer any more; `reason` then says why. */
   readonly signal: AbortSignal;
+  /** Adds trailing metadata to the answer. A transport without it sends none of the annotations. */
+  setTrailer?(key: string, value: string): void;
 }
 
 /** What Watch needs of its call: a stream pushed with back-pressure. */

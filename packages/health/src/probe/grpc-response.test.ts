@@ -24,12 +24,22 @@ suite("reading the answer of a Check", () => {
   test("status 0 with one message is a status, for every gRPC content type", () => {
     for (const contentType of ["application/grpc", "application/grpc+proto", "application/grpc;charset=x"]) {
       const stream = closed({ headers: { ":status": 200, "content-type": contentType } });
-      assert.deepEqual(readCheckResponse(stream), { t: "status", status: "SERVING" });
+      assert.deepEqual(readCheckResponse(stream), { t: "status", status: "SERVING", trailers: {} });
     }
   });
 
   test("an empty message is status UNKNOWN, which is not healthy", () => {
-    assert.deepEqual(readCheckResponse(closed({ body: new Uint8Array(5) })), { t: "status", status: "UNKNOWN" });
+    assert.deepEqual(readCheckResponse(closed({ body: new Uint8Array(5) })), {
+      t: "status",
+      status: "UNKNOWN",
+      trailers: {},
+    });
+  });
+
+  test("metadata beside the answer is kept, safe to print, without gRPC's own and binary keys", () => {
+    const trailers = { "grpc-status": "0", "x-reason": "a\u0007b", "x-bin": "AA", "x-many": ["a", "b"] };
+    const answer = readCheckResponse(closed({ trailers }));
+    assert.deepEqual(answer, { t: "status", status: "SERVING", trailers: { "x-reason": "a b" } });
   });
 
   for (const [name, part, code] of [

@@ -18,6 +18,11 @@ export interface ClosedStream {
   readonly connectionLost: boolean;
 }
 
+/** What a Check came to. `trailers` is metadata that the server sent beside its answer. */
+export type CheckAnswer =
+  | { readonly t: "status"; readonly status: ServingStatus; readonly trailers: Readonly<Record<string, string>> }
+  | RpcFailure;
+
 const maxMessageChars = 4096;
 
 /**
@@ -26,7 +31,15 @@ const maxMessageChars = 4096;
  * Source: grpc/grpc, doc/PROTOCOL-HTTP2.md (Responses, Errors) and doc/http-grpc-status-mapping.md. A call is OK only
  * with grpc-status 0, HTTP 200, a gRPC content type and exactly one whole uncompressed message.
  */
-export function readCheckResponse(stream: ClosedStream): { t: "status"; status: ServingStatus } | RpcFailure {
+export function readCheckResponse(stream: ClosedStream): CheckAnswer {
+  const failure = failureOfStream(stream);
+  if (failure !== undefined) return failure;
+  const answer = readMessage(stream.body);
+  return answer.t === "status" ? { ...answer, trailers: customMetadata(stream.trailers ?? {}) } : answer;
+}
+
+/** Why a stream that has ended is a failed call, or undefined when its grpc-status is OK. */
+export function failureOfStream(stream: Omit<ClosedStream, "body">): RpcFailure | undefined {
   const { headers, trailers } = stream;
   // An answer without messages may carry its status in the headers ("Trailers-Only").
   const statusHeaders = trailers?.["grpc-status"] === undefined ? headers : trailers;
@@ -45,11 +58,20 @@ export function readCheckResponse(stream: ClosedStream): { t: "status"; status: 
       `The server does not answer as gRPC: content type ${JSON.stringify(contentType)}`,
     );
   }
-  if (grpcStatus === undefined) return brokenStream(stream);
-  return readMessage(stream.body);
+  return grpcStatus === undefined ? brokenStream(stream) : undefined;
 }
 
-function readMessage(body: Uint8Array): { t: "status"; status: ServingStatus } | RpcFailure {
+/** What a server said beside its answer, safe to print: ASCII values of keys that gRPC does not use itself. */
+function customMetadata(headers: ResponseHeaders): Record<string, string> {
+  const entries = Object.entries(headers).flatMap(([key, value]): [string, string][] => {
+    if (typeof value !== "string" || key.startsWith("grpc-") || key.startsWith(":") || key.endsWith("-bin")) return [];
+    return [[key, printable(value)]];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Reads one framed message, the whole of `body`. */
+export function readMessage(body: Uint8Array): { t: "status"; status: ServingStatus } | RpcFailure {
   if (body.length === 0) return failed(StatusCode.INTERNAL, "The server answered OK without a message");
   if (body[0] === 1) return failed(StatusCode.INTERNAL, "The server compressed its answer without being asked to");
   const length = body.length < 5 ? -1 : new DataView(body.buffer, body.byteOffset).getUint32(1);
@@ -63,7 +85,7 @@ function readMessage(body: Uint8Array): { t: "status"; status: ServingStatus } |
   }
 }
 
-function brokenStream({ resetCode, connectionLost }: ClosedStream): RpcFailure {
+function brokenStream({ resetCode, connectionLost }: Omit<ClosedStream, "body">): RpcFailure {
   if (connectionLost) return failed(StatusCode.UNAVAILABLE, "The connection closed before the answer was complete");
   if (resetCode === constants.NGHTTP2_NO_ERROR) {
     return failed(StatusCode.UNKNOWN, "The server ended the call without a grpc-status");
@@ -86,7 +108,11 @@ function decodeGrpcMessage(message: string): string {
 
 /** Makes a failure whose message is safe to print, whatever the server sent. */
 export function failed(code: number, message: string): RpcFailure {
-  return { t: "rpc-failed", code, message: message.replace(/\p{Cc}/gu, " ").slice(0, maxMessageChars) };
+  return { t: "rpc-failed", code, message: printable(message) };
+}
+
+function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, " ").slice(0, maxMessageChars);
 }
 
 function codeOfHttpStatus(status: number): number {

@@ -1,10 +1,10 @@
-import { type ClientHttp2Session, connect, constants, type SecureClientSessionOptions } from "node:http2";
-import { isIPv6 } from "node:net";
+import { type ClientHttp2Session, constants } from "node:http2";
 import { StatusCode } from "../status-error.ts";
 import { encodeHealthCheckRequest } from "../wire/health-check-request.ts";
-import { type ClosedStream, failed, readCheckResponse } from "./grpc-response.ts";
+import { describe, framed, openSession, requestHeaders } from "./client-session.ts";
+import { type CheckAnswer, type ClosedStream, failed, readCheckResponse } from "./grpc-response.ts";
 import { type CheckedProbeOptions, checkProbeOptions, type ProbeOptions } from "./probe-options.ts";
-import type { ConnectFailure, ProbeResult, RpcFailure } from "./probe-result.ts";
+import type { ProbeResult } from "./probe-result.ts";
 
 /** A HealthCheckResponse is two bytes; this leaves room for fields of a later version. */
 const maxBodyBytes = 64 * 1024;
@@ -18,51 +18,21 @@ const maxBodyBytes = 64 * 1024;
 export async function probe(options: ProbeOptions): Promise<ProbeResult> {
   const checked = checkProbeOptions(options);
   const startedAtMs = performance.now();
-  let session: ClientHttp2Session;
+  const opened = await openSession(checked);
+  if (opened.t !== "open") return opened;
   try {
-    session = connect(originOf(checked), tlsOptions(checked));
-  } catch (error) {
-    // A certificate or key that is not PEM is found here.
-    return { t: "connect-failed", reason: "error", message: describe(error) };
-  }
-  try {
-    const failure = await connected(session, checked.connectTimeoutMs);
-    if (failure !== undefined) return failure;
     const connectedAtMs = performance.now();
-    const answer = await check(session, checked);
+    const answer = await check(opened.session, checked);
     if (answer.t !== "status") return answer;
     return { ...answer, connectMs: connectedAtMs - startedAtMs, rpcMs: performance.now() - connectedAtMs };
   } finally {
-    session.destroy();
+    opened.session.destroy();
   }
 }
 
-/** Resolves when the server's SETTINGS came, so that a listener that speaks something else is no connection. */
-function connected(session: ClientHttp2Session, timeoutMs: number): Promise<ConnectFailure | undefined> {
+function check(session: ClientHttp2Session, options: CheckedProbeOptions): Promise<CheckAnswer> {
   return new Promise((resolve) => {
-    const settle = (failure: ConnectFailure | undefined): void => {
-      clearTimeout(timer);
-      resolve(failure);
-    };
-    const timer = setTimeout(() => {
-      settle({ t: "connect-failed", reason: "timeout", message: `No HTTP/2 connection within ${timeoutMs} ms` });
-    }, timeoutMs);
-    // Stays for the session's whole life: an error event without a listener would end the process.
-    session.on("error", (error) => settle({ t: "connect-failed", reason: "error", message: describe(error) }));
-    session.once("close", () => {
-      const message = "The connection closed before the server answered as HTTP/2";
-      settle({ t: "connect-failed", reason: "error", message });
-    });
-    session.once("remoteSettings", () => settle(undefined));
-  });
-}
-
-function check(
-  session: ClientHttp2Session,
-  options: CheckedProbeOptions,
-): Promise<ReturnType<typeof readCheckResponse>> {
-  return new Promise((resolve) => {
-    const settle = (answer: ReturnType<typeof readCheckResponse> | RpcFailure): void => {
+    const settle = (answer: CheckAnswer): void => {
       clearTimeout(timer);
       resolve(answer);
     };
@@ -72,7 +42,7 @@ function check(
 
     let stream: ReturnType<ClientHttp2Session["request"]>;
     try {
-      stream = session.request(requestHeaders(options));
+      stream = session.request({ ...requestHeaders(options, "Check"), "grpc-timeout": `${options.rpcTimeoutMs}m` });
     } catch (error) {
       settle(failed(StatusCode.UNAVAILABLE, `The connection closed before the call: ${describe(error)}`));
       return;
@@ -101,50 +71,4 @@ function check(
     });
     stream.end(framed(encodeHealthCheckRequest({ service: options.service })));
   });
-}
-
-/** The five bytes before each message: not compressed, length (PROTOCOL-HTTP2, "Length-Prefixed-Message"). */
-function framed(message: Uint8Array): Uint8Array {
-  const frame = Buffer.alloc(5 + message.length);
-  frame.writeUInt32BE(message.length, 1);
-  frame.set(message, 5);
-  return frame;
-}
-
-function requestHeaders(options: CheckedProbeOptions): Record<string, string> {
-  return {
-    ...options.metadata,
-    ":method": "POST",
-    ":path": "/grpc.health.v1.Health/Check",
-    ":authority": options.tls?.serverName ?? authorityOf(options),
-    "content-type": "application/grpc",
-    te: "trailers",
-    "user-agent": options.userAgent,
-    "grpc-timeout": `${options.rpcTimeoutMs}m`,
-  };
-}
-
-function authorityOf({ host, port }: CheckedProbeOptions): string {
-  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-function originOf(options: CheckedProbeOptions): string {
-  return `${options.tls === undefined ? "http" : "https"}://${authorityOf(options)}`;
-}
-
-function tlsOptions({ tls }: CheckedProbeOptions): SecureClientSessionOptions {
-  if (tls === undefined) return {};
-  return {
-    rejectUnauthorized: tls.insecureSkipVerify !== true,
-    ...(tls.ca !== undefined && { ca: Buffer.from(tls.ca) }),
-    ...(tls.cert !== undefined && { cert: Buffer.from(tls.cert) }),
-    ...(tls.key !== undefined && { key: Buffer.from(tls.key) }),
-    ...(tls.serverName !== undefined && { servername: tls.serverName }),
-  };
-}
-
-/** A name with several addresses fails as an AggregateError whose own message is empty. */
-function describe(error: unknown): string {
-  if (error instanceof AggregateError) return error.errors.map(describe).join("; ");
-  return error instanceof Error ? error.message : String(error);
 }

@@ -15,11 +15,18 @@ export class Announcer {
     this.#print = print;
   }
 
-  listening(configuration: ServeConfiguration, version: string, address: ListenAddress): void {
+  /** `health` is the address of the health port, when there is one. */
+  listening(
+    configuration: ServeConfiguration,
+    version: string,
+    address: ListenAddress,
+    health: ListenAddress | undefined,
+  ): void {
     const { engine, servedModelName } = configuration;
     const source = engine.t === "llama" ? `llama, ${engine.modelPath}` : (engine.scriptPath ?? "mock, built-in script");
     this.#print(`tokenwire ${version} serves ${servedModelName} (${source})`);
     this.#print(`listening on ${formatAddress(address)}, gRPC without TLS`);
+    if (health !== undefined) this.#print(`health on ${formatAddress(health)}`);
   }
 
   /** One line for each quarter of the load; a model that loads in one go gives none. */

@@ -6,6 +6,7 @@ import { logLevels } from "../operations/log.ts";
 import { describeProgram, type Invocation, parseCommandLine } from "./command-line.ts";
 import type { GenerateConfiguration, ProbeConfiguration, ServeConfiguration } from "./configuration.ts";
 import { type Environment, environmentName } from "./flags.ts";
+import { readPlainProbe } from "./probe-command-line.ts";
 import { UsageError } from "./usage-error.ts";
 
 function serve(words: readonly string[], environment: Environment = {}): ServeConfiguration {
@@ -35,6 +36,19 @@ test("serve with a model alone has the documented defaults", () => {
     engine: { t: "llama", modelPath: "models/tiny-f16.gguf" },
     host: "0.0.0.0",
     port: 50051,
+    health: undefined,
+    healthThresholds: {
+      intervalMs: 1000,
+      stallFloorMs: 5000,
+      stallCeilingMs: 60_000,
+      hangTimeoutMs: 120_000,
+      startTimeoutMs: 600_000,
+      canaryIntervalMs: 30_000,
+      recoveryCount: 2,
+      readyMaxWaiting: undefined,
+    },
+    healthAliases: [],
+    metricsPort: undefined,
     servedModelName: "tiny-f16",
     maxModelLenTokens: undefined,
     maxNumSeqs: undefined,
@@ -126,6 +140,66 @@ const serveCases: readonly ServeCase[] = [
     sentence: /--max-waiting-requests must be/,
   },
   {
+    flag: "--health-port",
+    good: ["50052", (c) => c.health, { host: "0.0.0.0", port: 50052 }],
+    bad: "65536",
+    sentence: /--health-port must be a whole number from 0 to 65535/,
+  },
+  {
+    flag: "--health-interval",
+    good: ["0.2", (c) => c.healthThresholds.intervalMs, 200],
+    bad: "61",
+    sentence: /--health-interval must be a number of seconds from 0.1 to 60/,
+  },
+  {
+    flag: "--stall-floor",
+    good: ["1.5", (c) => c.healthThresholds.stallFloorMs, 1500],
+    bad: "0",
+    sentence: /--stall-floor must be a number of seconds from 0.1 to 3600/,
+  },
+  {
+    flag: "--hang-timeout",
+    good: ["8", (c) => c.healthThresholds.hangTimeoutMs, 8000],
+    bad: "2m",
+    sentence: /--hang-timeout must be a number of seconds from 1 to 86400/,
+  },
+  {
+    flag: "--start-timeout",
+    good: ["1800", (c) => c.healthThresholds.startTimeoutMs, 1_800_000],
+    bad: "0",
+    sentence: /--start-timeout must be a number of seconds from 1 to 86400/,
+  },
+  {
+    flag: "--canary-interval",
+    good: ["0", (c) => c.healthThresholds.canaryIntervalMs, 0],
+    bad: "-1",
+    sentence: /--canary-interval must be a number of seconds from 0 to 86400/,
+  },
+  {
+    flag: "--recovery-count",
+    good: ["3", (c) => c.healthThresholds.recoveryCount, 3],
+    bad: "0",
+    sentence: /--recovery-count must be a whole number from 1 to 1000/,
+  },
+  {
+    flag: "--ready-max-waiting",
+    good: ["0", (c) => c.healthThresholds.readyMaxWaiting, 0],
+    bad: "many",
+    sentence: /--ready-max-waiting must be a whole number from 0 to 1000000/,
+  },
+  {
+    flag: "--health-alias",
+    good: ["my.Probe=liveness", (c) => c.healthAliases, [{ name: "my.Probe", class: "liveness" }]],
+    bad: "my.Probe",
+    sentence: /--health-alias must be NAME=readiness, NAME=liveness or NAME=overall/,
+  },
+  {
+    flag: "--metrics-port",
+    good: ["9090", (c) => c.metricsPort, 9090],
+    bad: "65536",
+    sentence: /--metrics-port must be a whole number from 0 to 65535/,
+  },
+  {
     flag: "--log-level",
     good: ["debug", (c) => c.logLevel, "debug"],
     bad: "loud",
@@ -162,8 +236,43 @@ test("an on/off flag's variable says true or false", () => {
   });
 });
 
+test("the health port listens where the main port does, unless it is told where", () => {
+  assert.deepEqual(serve(["m.gguf", "--host", "127.0.0.1", "--health-port", "1"]).health, {
+    host: "127.0.0.1",
+    port: 1,
+  });
+  assert.deepEqual(serve(["m.gguf", "--health-host", "::", "--health-port", "1"]).health, { host: "::", port: 1 });
+  refused(["serve", "m.gguf", "--health-host", "::"], /^--health-host needs --health-port/);
+});
+
+test("health's times have an order, and the ceiling of a stall follows from them", () => {
+  const order = /^--stall-floor \(120 s\) must be less than --hang-timeout \(120 s\)\.$/;
+  refused(["serve", "m.gguf", "--stall-floor", "120"], order);
+  refused(
+    ["serve", "m.gguf", "--stall-floor", "1", "--hang-timeout", "2", "--health-interval", "2"],
+    /--health-interval/,
+  );
+  const quick = serve(["m.gguf", "--stall-floor", "3", "--hang-timeout", "4"]);
+  assert.equal(quick.healthThresholds.stallCeilingMs, 3000);
+});
+
+test("health aliases are names of their own, at most 28", () => {
+  const alias = (name: string): string[] => ["--health-alias", `${name}=readiness`];
+  for (const name of ["readiness", "liveness", "vllm.grpc.engine.VllmEngine"]) {
+    refused(["serve", "m.gguf", ...alias(name)], /is there already/);
+  }
+  refused(["serve", "m.gguf", ...alias("a"), ...alias("a")], /the name "a" is there already/);
+  refused(["serve", "m.gguf", ...alias("a b")], /--health-alias must be/);
+  refused(["serve", "m.gguf", ...alias("")], /--health-alias must be/);
+  const many = Array.from({ length: 29 }, (_, index) => alias(`a${index}`)).flat();
+  refused(["serve", "m.gguf", ...many], /may be given 28 times, not 29/);
+  assert.equal(serve(["m.gguf", ...many.slice(2)]).healthAliases.length, 28);
+  assert.deepEqual(serve(["m.gguf", ...alias("a=b")]).healthAliases, [{ name: "a=b", class: "readiness" }]);
+});
+
 test("a TOKENWIRE_PORT that Kubernetes made for a Service is not taken for a port", () => {
   assert.equal(serve(["m.gguf"], { TOKENWIRE_PORT: "tcp://10.96.0.7:50051" }).port, 50051);
+  assert.equal(serve(["m.gguf"], { TOKENWIRE_HEALTH_PORT: "tcp://10.96.0.7:50052" }).health, undefined);
   refused(["serve", "m.gguf", "--port", "tcp://10.96.0.7:50051"], /--port must be/);
 });
 
@@ -188,8 +297,59 @@ test("probe alone asks localhost:50051 as a whole for a second", () => {
     rpcTimeoutMs: 1000,
     userAgent: "tokenwire_probe",
     headers: [],
+    verbose: false,
+    watch: undefined,
     tls: undefined,
   });
+});
+
+test("probe's watch is read with what it waits for, and for how long", () => {
+  assert.deepEqual(probe(["--watch"]).watch, { until: undefined, timeoutMs: undefined });
+  assert.deepEqual(probe(["-watch", "-until=serving", "-timeout", "90s", "-v"]).watch, {
+    until: "SERVING",
+    timeoutMs: 90_000,
+  });
+  assert.equal(probe(["--watch", "--until", "not-serving"]).watch?.until, "NOT_SERVING");
+  assert.equal(probe(["-v"]).verbose, true);
+  assert.equal(probe(["--verbose"]).verbose, true);
+  refused(["probe", "--until", "serving"], /^--until needs --watch/);
+  refused(["probe", "--timeout", "1s"], /^--timeout needs --watch/);
+  refused(["probe", "--watch", "--until", "SERVING"], /^--until must be serving or not-serving, not "SERVING"/);
+});
+
+test("plain words of a probe are read without commander to the same end as with it", () => {
+  const word = fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom("--tls", "-v", "--verbose", "--watch", "--tls-no-verify") },
+    {
+      weight: 6,
+      arbitrary: fc.constantFrom(
+        ...["--addr=:1", "-addr", ":2", "--service", "a", "--service=", "--rpc-timeout", "2s", "-rpc-timeout=1ms"],
+        ...["--rpc-header", "a: b", "--rpc-header=b: c", "--until", "serving", "--timeout=1m", "--tls-ca-cert", "x"],
+      ),
+    },
+    fc.constantFrom("-h", "--help", "--", "-", "x", "-v=1", "--tls=1", "-vv", "--no-such", "=", "", "--addr", "-tls"),
+  );
+  const variables = fc.dictionary(fc.constantFrom("TOKENWIRE_ADDR", "TOKENWIRE_WATCH"), fc.constantFrom("a:1", "true"));
+  const outcome = (read: () => unknown): unknown => {
+    try {
+      return read();
+    } catch (thrown) {
+      assert.ok(thrown instanceof UsageError, String(thrown));
+      return thrown.message;
+    }
+  };
+  let plain = 0;
+  fc.assert(
+    fc.property(fc.array(word, { maxLength: 6 }), variables, (words, environment) => {
+      const read = outcome(() => readPlainProbe(words, environment));
+      if (read === undefined) return;
+      plain++;
+      const invocation = outcome(() => parseCommandLine(["probe", ...words], environment));
+      assert.deepEqual(typeof read === "string" ? read : { t: "probe", configuration: read }, invocation);
+    }),
+    { numRuns: 1000 },
+  );
+  assert.ok(plain > 300, `${plain} of 1000 were plain`);
 });
 
 test("probe takes grpc_health_probe's flags, with one dash too", () => {
@@ -201,6 +361,8 @@ test("probe takes grpc_health_probe's flags, with one dash too", () => {
     connectTimeoutMs: 250,
     rpcTimeoutMs: 2000,
     userAgent: "me",
+    verbose: false,
+    watch: undefined,
     tls: undefined,
   };
   assert.deepEqual(probe(words), { ...expected, headers: [] });

@@ -1,6 +1,6 @@
 import { Command, CommanderError } from "commander";
 import type { GenerateConfiguration, ProbeConfiguration, ServeConfiguration } from "./configuration.ts";
-import type { Environment } from "./flags.ts";
+import { CommandFlags, type Environment } from "./flags.ts";
 import { declareGenerateFlags } from "./generate-flags.ts";
 import { packageVersion } from "./package-version.ts";
 import { declareProbeFlags, withLongFlags } from "./probe-flags.ts";
@@ -60,9 +60,13 @@ Every flag is also read from the environment: --connect-timeout is TOKENWIRE_CON
 Flags and exit codes are grpc_health_probe's; its one-dash form (-addr=:50051) is taken too.
 
 Exit codes: 0 SERVING, 1 wrong arguments, 2 no connection, 3 the call failed or timed out, 4 not SERVING.
+With --watch: 0 ended by a signal or --timeout, 2 no connection or lost it, 3 the call failed.
+With --until: 0 the status came, 4 it did not; a server that is not there yet is tried again.
 
 Examples:
   tokenwire probe
+  tokenwire probe --watch
+  tokenwire probe --watch --until serving --timeout 60s
   tokenwire probe --addr :50051 --service readiness --rpc-timeout 500ms
 `;
 
@@ -111,9 +115,9 @@ function createProgram(parsing: Parsing, environment: Environment): Command {
   const probe = program
     .command("probe")
     .summary("ask a server for its health")
-    .description("Asks a gRPC server for its health, once, with grpc_health_probe's exit codes.")
+    .description("Asks a gRPC server for its health with grpc_health_probe's exit codes, once or for each change.")
     .addHelpText("after", probeHelp);
-  const readProbe = declareProbeFlags(probe);
+  const readProbe = declareProbeFlags(new CommandFlags(probe));
   probe.action(() => {
     parsing.invocation = { t: "probe", configuration: readProbe(environment) };
   });

@@ -1,3 +1,5 @@
+import type { HealthAlias } from "../health/names.ts";
+import type { HealthThresholds } from "../health/thresholds.ts";
 import type { LogLevel } from "../operations/log.ts";
 
 /** What stands behind the server. */
@@ -7,12 +9,25 @@ export type EngineChoice =
   /** The scripted engine. Without a file it plays its built-in script. */
   | { readonly t: "mock"; readonly scriptPath: string | undefined };
 
+/** Where the second port listens, which answers health from a thread of its own. */
+export interface HealthAddress {
+  readonly host: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+}
+
 /** Everything `tokenwire serve` was asked for, validated. Undefined leaves a value to the engine. */
 export interface ServeConfiguration {
   readonly engine: EngineChoice;
   readonly host: string;
   /** 0 takes a free port. */
   readonly port: number;
+  /** Undefined: health is answered on the main port alone. */
+  readonly health: HealthAddress | undefined;
+  readonly healthThresholds: HealthThresholds;
+  readonly healthAliases: readonly HealthAlias[];
+  /** Where metrics are served, on {@link host}; 0 takes a free port, undefined serves none. */
+  readonly metricsPort: number | undefined;
   readonly servedModelName: string;
   /** Prompt and output together, per sequence. */
   readonly maxModelLenTokens: number | undefined;
@@ -42,7 +57,18 @@ export interface ProbeConfiguration {
   readonly rpcTimeoutMs: number;
   readonly userAgent: string;
   readonly headers: readonly RpcHeader[];
+  /** Print the reason and times too. */
+  readonly verbose: boolean;
+  /** Undefined asks once. */
+  readonly watch: ProbeWatch | undefined;
   readonly tls: ProbeTls | undefined;
+}
+
+export interface ProbeWatch {
+  /** The status that is waited for; undefined watches on. */
+  readonly until: "SERVING" | "NOT_SERVING" | undefined;
+  /** Undefined has no end. */
+  readonly timeoutMs: number | undefined;
 }
 
 export interface RpcHeader {

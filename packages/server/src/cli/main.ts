@@ -1,7 +1,8 @@
 /** The program `tokenwire`. Each command's code is loaded only when asked for: a probe must be quick. */
-import { type Invocation, parseCommandLine } from "./command-line.ts";
+import type { Invocation } from "./command-line.ts";
 import { ExitCode } from "./exit-code.ts";
 import { standardOutput } from "./line-output.ts";
+import { readPlainProbe } from "./probe-command-line.ts";
 import { ProbeExitCode } from "./probe-flags.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -27,9 +28,18 @@ async function run(invocation: Invocation): Promise<number> {
   }
 }
 
+async function read(argv: readonly string[]): Promise<Invocation> {
+  if (argv[0] === "probe") {
+    const configuration = readPlainProbe(argv.slice(1), process.env);
+    if (configuration !== undefined) return { t: "probe", configuration };
+  }
+  const { parseCommandLine } = await import("./command-line.ts");
+  return parseCommandLine(argv, process.env);
+}
+
 async function main(argv: readonly string[]): Promise<number> {
   try {
-    return await run(parseCommandLine(argv, process.env));
+    return await run(await read(argv));
   } catch (thrown) {
     if (!(thrown instanceof UsageError)) throw thrown;
     process.stderr.write(`error: ${thrown.message}\n`);

@@ -1,18 +1,19 @@
-import type { Command } from "commander";
-import type { ProbeConfiguration, ProbeTls, RpcHeader } from "./configuration.ts";
-import { CommandFlags, type FlagReader } from "./flags.ts";
+import type { ProbeConfiguration, ProbeTls, ProbeWatch, RpcHeader } from "./configuration.ts";
+import type { FlagReader, FlagReaders } from "./flag-readers.ts";
 import { UsageError } from "./usage-error.ts";
-import { duration, serverAddress, text, type ValueParser } from "./value-parsers.ts";
+import { duration, oneOf, serverAddress, text, type ValueParser } from "./value-parsers.ts";
 
 /**
  * Exit codes of `tokenwire probe`, those of grpc_health_probe (README.md of grpc-ecosystem/grpc-health-probe, checked
  * against v0.4.61).
  */
 export const ProbeExitCode = {
+  /** With --until: the status came. With --watch alone: it ended as asked. */
   SERVING: 0,
   INVALID_ARGUMENTS: 1,
   CONNECTION_FAILURE: 2,
   RPC_FAILURE: 3,
+  /** With --until: the status did not come in time. */
   UNHEALTHY: 4,
 } as const;
 
@@ -23,10 +24,8 @@ export function withLongFlags(argv: readonly string[]): string[] {
   return argv.map((word) => (/^-[a-z][a-z-]+(=|$)/.test(word) ? `-${word}` : word));
 }
 
-/** Declares the flags of `probe` on the command; the reader gives the configuration or throws a UsageError. */
-export function declareProbeFlags(command: Command): FlagReader<ProbeConfiguration> {
-  const flags = new CommandFlags(command);
-
+/** Declares the flags of `probe`; the reader gives the configuration or throws a UsageError. */
+export function declareProbeFlags(flags: FlagReaders): FlagReader<ProbeConfiguration> {
   flags.group("What to ask");
   const address = flags.value({
     flag: "--addr <host:port>",
@@ -63,6 +62,21 @@ export function declareProbeFlags(command: Command): FlagReader<ProbeConfigurati
     fallback: "tokenwire_probe",
   });
 
+  const verbose = flags.onOff("-v, --verbose", "print the reason, where the server gives one, and times");
+
+  flags.group("Watching");
+  const watch = flags.onOff("--watch", "print each change until interrupted");
+  const until = flags.optional({
+    flag: "--until <status>",
+    description: "watch until it is serving or not-serving",
+    parse: oneOf(["serving", "not-serving"]),
+  });
+  const timeoutMs = flags.optional({
+    flag: "--timeout <duration>",
+    description: "how long to watch (default: no end)",
+    parse: duration,
+  });
+
   flags.group("TLS");
   const tls = flags.onOff("--tls", "connect with TLS");
   const noVerify = flags.onOff("--tls-no-verify", "take any server certificate (insecure)");
@@ -90,6 +104,8 @@ export function declareProbeFlags(command: Command): FlagReader<ProbeConfigurati
     rpcTimeoutMs: rpcTimeoutMs(environment),
     userAgent: userAgent(environment),
     headers: headers(environment),
+    verbose: verbose(environment),
+    watch: readWatch({ watch: watch(environment), until: until(environment), timeoutMs: timeoutMs(environment) }),
     tls: readTls({
       tls: tls(environment),
       noVerify: noVerify(environment),
@@ -99,6 +115,28 @@ export function declareProbeFlags(command: Command): FlagReader<ProbeConfigurati
       serverName: serverName(environment),
     }),
   });
+}
+
+interface WatchFlags {
+  readonly watch: boolean;
+  readonly until: "serving" | "not-serving" | undefined;
+  readonly timeoutMs: number | undefined;
+}
+
+function readWatch({ watch, until, timeoutMs }: WatchFlags): ProbeWatch | undefined {
+  if (!watch) {
+    if (until !== undefined) throw new UsageError("--until needs --watch.");
+    if (timeoutMs !== undefined) throw new UsageError("--timeout needs --watch.");
+    return undefined;
+  }
+  switch (until) {
+    case undefined:
+      return { until: undefined, timeoutMs };
+    case "serving":
+      return { until: "SERVING", timeoutMs };
+    case "not-serving":
+      return { until: "NOT_SERVING", timeoutMs };
+  }
 }
 
 interface TlsFlags {

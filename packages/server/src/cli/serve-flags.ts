@@ -1,8 +1,9 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
 import type { LogLevel } from "../operations/log.ts";
-import type { EngineChoice, ServeConfiguration } from "./configuration.ts";
+import type { EngineChoice, HealthAddress, ServeConfiguration } from "./configuration.ts";
 import { CommandFlags, type FlagReader } from "./flags.ts";
+import { declareHealthFlags } from "./health-flags.ts";
 import { UsageError } from "./usage-error.ts";
 import { integer, oneOf, scaledInteger, seconds, text } from "./value-parsers.ts";
 
@@ -45,6 +46,21 @@ export function declareServeFlags(command: Command): FlagReader<ServeConfigurati
     parse: integer({ from: 0, to: 65535 }),
     fallback: "50051",
   });
+  const healthPort = flags.optional({
+    flag: "--health-port <port>",
+    description: "also answer health, and nothing else, on this port, from a thread of its own; 0 takes a free one",
+    parse: integer({ from: 0, to: 65535 }),
+  });
+  const healthHost = flags.optional({
+    flag: "--health-host <host>",
+    description: "address for --health-port (default: that of --host)",
+    parse: text,
+  });
+  const metricsPort = flags.optional({
+    flag: "--metrics-port <port>",
+    description: "serve metrics for Prometheus on http://HOST:PORT/metrics; 0 takes a free port (default: off)",
+    parse: integer({ from: 0, to: 65535 }),
+  });
   const maxMessageBytes = flags.value({
     flag: "--max-message-bytes <bytes>",
     description: "largest gRPC message taken from a client; 0 sets no bound",
@@ -86,6 +102,9 @@ export function declareServeFlags(command: Command): FlagReader<ServeConfigurati
     fallback: "1024",
   });
 
+  flags.group("Health");
+  const { healthThresholds, healthAliases } = declareHealthFlags(flags);
+
   flags.group("Lifecycle");
   const withdrawalGraceMs = flags.value({
     flag: "--withdrawal-grace <seconds>",
@@ -115,6 +134,10 @@ export function declareServeFlags(command: Command): FlagReader<ServeConfigurati
       engine: choice,
       host: host(environment),
       port: port(environment),
+      health: healthAddress(healthPort(environment), healthHost(environment), host(environment)),
+      healthThresholds: healthThresholds(environment),
+      healthAliases: healthAliases(environment),
+      metricsPort: metricsPort(environment),
       servedModelName: servedModelName(environment) ?? nameOf(choice),
       maxModelLenTokens: maxModelLenTokens(environment),
       maxNumSeqs: maxNumSeqs(environment),
@@ -129,6 +152,16 @@ export function declareServeFlags(command: Command): FlagReader<ServeConfigurati
       logLevel: logLevel(environment),
     };
   };
+}
+
+function healthAddress(
+  port: number | undefined,
+  host: string | undefined,
+  mainHost: string,
+): HealthAddress | undefined {
+  if (port !== undefined) return { host: host ?? mainHost, port };
+  if (host !== undefined) throw new UsageError("--health-host needs --health-port.");
+  return undefined;
 }
 
 function chooseEngine(

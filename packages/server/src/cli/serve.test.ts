@@ -25,7 +25,7 @@ async function script(name: string, content: object): Promise<string> {
 async function started(
   words: readonly string[],
   until = "SERVING after",
-): Promise<RunningTokenwire & { address: string }> {
+): Promise<RunningTokenwire & { readonly address: string; out(): string }> {
   const running = startTokenwire(["serve", "--engine", "mock", "--host", "127.0.0.1", "--port", "0", ...words]);
   let out = "";
   running.child.stdout.on("data", (text: string) => {
@@ -35,7 +35,7 @@ async function started(
   await running.printed("out", until);
   const address = /listening on (\S+),/.exec(out)?.[1];
   assert.ok(address !== undefined, out);
-  return { ...running, address };
+  return { ...running, address, out: () => out };
 }
 
 test("a server tells what it serves, answers probe and generate, and ends with exit code 0", async () => {
@@ -85,6 +85,33 @@ test("an engine that cannot start ends the server with exit code 1 and a sentenc
     "silent",
   ]);
   assert.deepEqual([exitCode, error], [1, "error: the engine could not start: the model is broken\n"]);
+});
+
+test("the health port answers as the main port does, from the start to the end of the shutdown", async () => {
+  const flags = ["--health-port", "0", "--withdrawal-grace", "3600", "--log-level", "info"];
+  const running = await started(flags);
+  const health = /health on (\S+)\n/.exec(running.out())?.[1];
+  assert.ok(health !== undefined && health !== running.address);
+  const probe = ["probe", "--addr", health, "--service", "readiness"];
+  assert.deepEqual(await runTokenwire(probe), { exitCode: 0, out: "status: SERVING\n", error: "" });
+  running.child.kill("SIGTERM");
+  await running.printed("error", "shutting down");
+  assert.equal((await runTokenwire(probe)).exitCode, 4);
+  running.child.kill("SIGTERM");
+  assert.equal((await running.finished).exitCode, 0);
+  assert.equal((await runTokenwire(probe)).exitCode, 2);
+});
+
+test("a health port in use is one sentence that names its flag, and exit code 1", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  const bound = taken.address();
+  assert.ok(bound !== null && typeof bound === "object");
+  const where = ["--host", "127.0.0.1", "--port", "0", "--health-port", String(bound.port)];
+  const { exitCode, out, error } = await runTokenwire(["serve", "--engine", "mock", ...where]);
+  taken.close();
+  assert.deepEqual([exitCode, out], [1, ""]);
+  assert.match(error, /^error: cannot listen on 127\.0\.0\.1:\d+: [^\n]+ --health-port\.\n$/);
 });
 
 test("a port in use is one sentence and exit code 1", async () => {

@@ -1,23 +1,24 @@
-import { createHealthService, StatusTable } from "@tokenwire/health";
-import { EngineHealth } from "../health/engine-health.ts";
+import { createHealthService } from "@tokenwire/health";
+import { type HealthThread, startHealthThread } from "../health/thread/health-thread.ts";
 import { exitCode } from "../lifecycle/exit-code.ts";
-import { type HealthLifecycle, type RunningServer, runServer } from "../lifecycle/run-server.ts";
+import { type RunningServer, runServer } from "../lifecycle/run-server.ts";
 import { installSignalHandlers } from "../lifecycle/signals.ts";
-import { createLog } from "../operations/log.ts";
+import { createLog, type Log } from "../operations/log.ts";
+import type { Metrics } from "../operations/metrics.ts";
+import { type MetricsServer, startMetricsServer } from "../operations/metrics-server.ts";
 import type { Service } from "../rpc/service.ts";
 import { createReflectionServices } from "../services/reflection/reflection-services.ts";
 import { createVllmEngineService } from "../services/vllm-engine/index.ts";
 import { createGrpcJsServer } from "../transport/grpc-js/grpc-js-server.ts";
 import { ListenError } from "../transport/grpc-js/listen-error.ts";
 import { Announcer } from "./announce.ts";
+import { buildHealth } from "./build-health.ts";
 import type { ServeConfiguration } from "./configuration.ts";
 import type { LineOutput } from "./line-output.ts";
 import { packageVersion } from "./package-version.ts";
 import { selectEngine } from "./select-engine.ts";
 import { countTokens, logTraffic, type TokenCounts } from "./traffic.ts";
-
-/** Beside the overall name: the engine's service, as vLLM has it, and the word for Kubernetes. */
-const healthNames = ["vllm.grpc.engine.VllmEngine", "readiness"] as const;
+import { formatAddress } from "./value-parsers.ts";
 
 /**
  * Serves until a signal or the engine ends it, and answers the exit code. Throws a UsageError for what is wrong with
@@ -27,24 +28,10 @@ export async function serve(configuration: ServeConfiguration, output: LineOutpu
   const log = createLog(configuration.logLevel);
   const version = packageVersion();
   const counts: TokenCounts = { promptTokens: 0, cachedTokens: 0, generatedTokens: 0 };
-  const engine = countTokens(await selectEngine(configuration, log), counts);
+  const health = buildHealth(await selectEngine(configuration, log), configuration, log);
+  const { monitor, table } = health;
+  const engine = countTokens(health.engine, counts);
   const announcer = new Announcer(output.out);
-
-  const table = new StatusTable({
-    onListenerError: (err, service) => log.error({ reason: "watcher-failed", service, err }, "a health watcher failed"),
-  });
-  let health: EngineHealth | undefined;
-  let draining = false;
-  const healthLifecycle: HealthLifecycle = {
-    start: () => {
-      health = new EngineHealth({ engine, table, services: healthNames, log });
-    },
-    withdraw: (reason) => {
-      draining = true;
-      health?.withdraw(reason);
-    },
-    stop: () => health?.stop(),
-  };
 
   const services: Service[] = [
     createVllmEngineService({
@@ -54,21 +41,36 @@ export async function serve(configuration: ServeConfiguration, output: LineOutpu
       log,
       startedAtMs: Date.now(),
       now: Date.now,
-      draining: () => draining,
+      health: health.answer,
       maxWaitingRequests: configuration.maxWaitingRequests,
       logStats: configuration.logStats,
     }),
-    createHealthService(table, { beforeCheck: async () => health?.refresh() }),
+    createHealthService(table, { beforeCheck: () => monitor.refresh(), annotate: health.annotate }),
   ];
   services.push(...createReflectionServices(() => services.map((service) => service.name)));
 
   const stopAnnouncing = engine.onState((state) => announcer.engineState(state));
+  let healthThread: HealthThread | undefined;
+  let metricsServer: MetricsServer | undefined;
   let running: RunningServer;
   try {
+    if (configuration.health !== undefined) {
+      const { logLevel, healthThresholds } = configuration;
+      healthThread = await startHealthThread({
+        ...configuration.health,
+        table,
+        classes: health.names,
+        annotate: health.annotate,
+        hangTimeoutMs: healthThresholds.hangTimeoutMs,
+        log,
+        logLevel,
+      });
+    }
+    metricsServer = await serveMetrics(health.metrics, configuration, log);
     running = await runServer({
       rpc: createGrpcJsServer({ log, maxReceiveMessageBytes: configuration.maxMessageBytes || -1 }),
       engine,
-      health: healthLifecycle,
+      health: monitor,
       services,
       address: { host: configuration.host, port: configuration.port },
       log,
@@ -76,23 +78,44 @@ export async function serve(configuration: ServeConfiguration, output: LineOutpu
       drainTimeoutMs: configuration.drainTimeoutMs,
     });
   } catch (thrown) {
+    await healthThread?.close("the server could not start");
+    await metricsServer?.close();
     if (!(thrown instanceof ListenError)) throw thrown;
     output.error(`error: ${thrown.message}.`);
     return exitCode.startFailed;
   }
 
   const forgetSignals = installSignalHandlers(running, log);
-  announcer.listening(configuration, version, running.address);
+  announcer.listening(configuration, version, running.address, healthThread?.address);
   const stopWatching = table.watch("", (status) => {
     if (status === "SERVING") announcer.serving(running.address, performance.now());
   });
   const stopTraffic = configuration.logStats ? logTraffic(engine, counts, log) : () => undefined;
 
   const end = await running.done;
+  await healthThread?.close(`the server stopped: ${end.reason}`);
+  await metricsServer?.close();
   stopTraffic();
   stopWatching();
   stopAnnouncing();
   forgetSignals();
   if (end.exitCode !== exitCode.ok) output.error(`error: ${end.reason}`);
   return end.exitCode;
+}
+
+/** Throws a ListenError that names `--metrics-port`. */
+async function serveMetrics(
+  metrics: Metrics,
+  { host, metricsPort }: ServeConfiguration,
+  log: Log,
+): Promise<MetricsServer | undefined> {
+  if (metricsPort === undefined) return undefined;
+  const address = { host, port: metricsPort };
+  try {
+    const server = await startMetricsServer(metrics, address);
+    log.info({ host, port: server.port }, `metrics on http://${formatAddress(server)}/metrics`);
+    return server;
+  } catch (thrown) {
+    throw ListenError.from(address, thrown, { host: "--host", port: "--metrics-port" });
+  }
 }

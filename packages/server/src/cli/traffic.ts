@@ -24,6 +24,9 @@ export function countTokens(engine: Engine, counts: TokenCounts): Engine {
     get progress() {
       return engine.progress;
     },
+    get processIds() {
+      return engine.processIds ?? [];
+    },
     onState: (listener) => engine.onState(listener),
     start: () => engine.start(),
     facts: () => engine.facts(),

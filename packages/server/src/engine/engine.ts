@@ -18,6 +18,11 @@ export interface Engine {
   onState(listener: StateListener): () => void;
   /** The last sample, or undefined before the first. */
   readonly progress: EngineProgress | undefined;
+  /**
+   * The processes on this machine that compute, so that health can ask the system about them. Empty while there is none;
+   * empty or absent for an engine that runs in this process or elsewhere.
+   */
+  readonly processIds?: readonly number[];
 
   /**
    * Loads the model. Resolves when the engine is ready for the first time; rejects when it never will be (file

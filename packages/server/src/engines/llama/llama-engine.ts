@@ -32,6 +32,8 @@ const backOff = { firstMs: 100, maxMs: 10_000, maxFailures: 8 };
 const provenMs = 30_000;
 /** What an abort may take on close before the child is killed all the same. */
 const abortGraceMs = 1_000;
+/** Requests on their way to a child that does not read, above which new ones are refused. */
+const mostUnsentBytes = 64 * 1024 * 1024;
 
 /**
  * llama.cpp in a supervised child process. A child that dies takes its requests with it (`unavailable`) and is
@@ -71,6 +73,11 @@ class LlamaEngine implements Engine {
     return this.#progress;
   }
 
+  get processIds(): readonly number[] {
+    const pid = this.#process?.pid;
+    return pid === undefined ? [] : [pid];
+  }
+
   onState(listener: StateListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -97,7 +104,7 @@ class LlamaEngine implements Engine {
   }
 
   generate(request: GenerateRequest, sink: GenerationSink): void {
-    const process = this.#readyProcess();
+    const process = this.#takingProcess();
     if (!this.facts().isGeneration) throw onlyEmbeds(this.#options.modelPath);
     if (this.#pending.has(request.id)) throw new EngineError("internal", `request id ${request.id} is in flight`);
     const { constraint, ...sampling } = request.sampling;
@@ -111,12 +118,14 @@ class LlamaEngine implements Engine {
   }
 
   async embed(request: EmbedRequest, signal: AbortSignal): Promise<Embedding> {
-    const process = this.#readyProcess();
+    const process = this.#takingProcess();
     if (signal.aborted) throw new EngineError("unavailable", "the embedding was given up");
     const embedding = this.#pending.addEmbedding(request.id);
-    // The child finishes the pass all the same; its answer is then nobody's.
-    const giveUp = (): void =>
+    const giveUp = (): void => {
+      // The child may be in the middle of a pass; what it still answers is nobody's.
+      process.send({ t: "abort", id: request.id });
       this.#pending.embeddingFailed(request.id, new EngineError("unavailable", "the embedding was given up"));
+    };
     signal.addEventListener("abort", giveUp, { once: true });
     process.send({ t: "embed", id: request.id, tokenIds: request.tokenIds });
     try {
@@ -153,7 +162,11 @@ class LlamaEngine implements Engine {
 
   tokenizerFiles(): Promise<readonly TokenizerFile[]> {
     if (this.#blueprint === undefined) return Promise.reject(this.#notReady());
-    this.#tokenizerFiles ??= exportTokenizer(this.#blueprint.header, this.#options.modelPath);
+    this.#tokenizerFiles ??= exportTokenizer(this.#blueprint.header, this.#options.modelPath).catch((thrown) => {
+      // Not kept: a file that could not be read now may be readable later.
+      this.#tokenizerFiles = undefined;
+      throw thrown;
+    });
     return this.#tokenizerFiles;
   }
 
@@ -278,6 +291,15 @@ class LlamaEngine implements Engine {
   #readyProcess(): LlamaProcess {
     if (this.#state.t !== "ready" || this.#process === undefined) throw this.#notReady();
     return this.#process;
+  }
+
+  /** The process for new work. A process that reads nothing must not make the messages to it pile up. */
+  #takingProcess(): LlamaProcess {
+    const process = this.#readyProcess();
+    if (process.unsentBytes > mostUnsentBytes) {
+      throw new EngineError("resource-exhausted", "the engine's process does not take the requests that wait for it");
+    }
+    return process;
   }
 
   #notReady(): EngineError {

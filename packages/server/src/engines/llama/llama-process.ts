@@ -22,6 +22,9 @@ export class LlamaProcess {
   readonly #handlers: LlamaProcessHandlers;
   readonly #stderr: string[] = [];
   #ended = false;
+  #unsentBytes = 0;
+  /** Resolves when the process is gone, killed or not. */
+  readonly gone: Promise<void>;
 
   constructor(handlers: LlamaProcessHandlers) {
     this.#handlers = handlers;
@@ -33,6 +36,9 @@ export class LlamaProcess {
       stdio: ["ignore", "ignore", "pipe", "ipc"],
       // None of the parent's: an inspector's port, for one, can be taken only once.
       execArgv: [],
+    });
+    this.gone = new Promise((resolve) => {
+      this.#child.once("exit", () => resolve());
     });
     this.#child.on("message", (message) => {
       if (!this.#ended) handlers.onMessage(message as FromChild);
@@ -54,11 +60,20 @@ export class LlamaProcess {
     return this.#stderr;
   }
 
+  /** About how much was sent and not yet taken by the channel to the process. */
+  get unsentBytes(): number {
+    return this.#unsentBytes;
+  }
+
   /** False when the process has ended: the message is lost. */
   send(message: ToChild): boolean {
     if (this.#ended || !this.#child.connected) return false;
+    const bytes = roughBytesOf(message);
+    this.#unsentBytes += bytes;
     // A failed write shows as the exit that follows it.
-    this.#child.send(message, () => undefined);
+    this.#child.send(message, () => {
+      this.#unsentBytes -= bytes;
+    });
     return true;
   }
 
@@ -66,16 +81,29 @@ export class LlamaProcess {
   kill(): Promise<void> {
     this.#ended = true;
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#child.once("exit", () => resolve());
-      this.#child.kill("SIGKILL");
-    });
+    this.#child.kill("SIGKILL");
+    return this.gone;
   }
 
   #end(reason: string): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#handlers.onExit(reason);
+  }
+}
+
+function roughBytesOf(message: ToChild): number {
+  const frame = 512;
+  switch (message.t) {
+    case "generate": {
+      const { prompt, sampling } = message;
+      const promptBytes = prompt.kind === "tokens" ? prompt.tokenIds.byteLength : prompt.text.length;
+      return frame + promptBytes + (sampling.gbnf?.length ?? 0) + sampling.logitBias.size * 16;
+    }
+    case "embed":
+      return frame + message.tokenIds.byteLength;
+    default:
+      return frame;
   }
 }
 
@@ -123,6 +151,8 @@ export function loadInChild(options: LlamaChildOptions, handlers: LoadHandlers):
         else resolve({ t: "crashed", reason, lastWords: child.lastWords });
       },
     });
+    // Killed on the way: nothing else would end the wait.
+    void child.gone.then(() => resolve({ t: "crashed", reason: "it was ended", lastWords: [] }));
     handlers.onSpawn(child);
     child.send({ t: "load", options });
   });

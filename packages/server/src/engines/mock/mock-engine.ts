@@ -52,6 +52,7 @@ interface Waiter<T> {
 
 class MockEngine implements Engine, MockControls {
   readonly name = "mock";
+  readonly processIds: readonly number[] = [];
   readonly #script: MockScript;
   readonly #clock: Clock;
   readonly #facts: ModelFacts;
@@ -245,7 +246,7 @@ class MockEngine implements Engine, MockControls {
       generatedTokens: this.#generatedTokens,
       runningRequests,
       waitingRequests,
-      receivedAtMs: performance.now(),
+      receivedAtMs: this.#clock.nowMs(),
     };
   }
 

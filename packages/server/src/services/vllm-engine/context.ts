@@ -1,5 +1,16 @@
 import type { Engine } from "../../engine/engine.ts";
 import type { Log } from "../../operations/log.ts";
+import type { Trailers } from "../../rpc/status.ts";
+
+/** What health says of the engine, for HealthCheck. */
+export interface HealthAnswer {
+  /** OK with `healthy` true or false, or the status UNAVAILABLE. */
+  readonly outcome: "healthy" | "unhealthy" | "unavailable";
+  /** Why, as a sentence. */
+  readonly message: string;
+  /** Why, for machines: goes with the answer in either case. */
+  readonly trailers: Trailers;
+}
 
 /** What the service needs from the server around it. */
 export interface VllmEngineContext {
@@ -14,8 +25,8 @@ export interface VllmEngineContext {
   readonly startedAtMs: number;
   /** Milliseconds since the epoch. */
   now(): number;
-  /** The server has begun to shut down: HealthCheck then says UNAVAILABLE, other calls go on. */
-  draining(): boolean;
+  /** Asks health how the engine is, as fresh as half a second allows. Never rejects. */
+  health(): Promise<HealthAnswer>;
   /**
    * How many outputs may wait for a slot before Generate and Embed answer RESOURCE_EXHAUSTED. 0 admits only what can
    * run at once; undefined admits all.

@@ -39,7 +39,7 @@ import { getTokenizerHandler } from "./get-tokenizer.ts";
 import { healthCheckHandler } from "./health-check.ts";
 import { InFlightRequests } from "./in-flight.ts";
 import { profileHandler } from "./profile.ts";
-import { strictRequest } from "./strict-request.ts";
+import { mostValuesFor, strictRequest } from "./strict-request.ts";
 import { subscribeKvEventsHandler } from "./subscribe-kv-events.ts";
 
 export type { VllmEngineContext } from "./context.ts";
@@ -57,9 +57,10 @@ export const vllmEngineServiceName = "vllm.grpc.engine.VllmEngine";
 export function createVllmEngineService(context: VllmEngineContext): Service {
   const { log } = context;
   const inFlight = new InFlightRequests();
-  const generateRequest = strictRequest("GenerateRequest", GenerateRequest);
-  const embedRequest = strictRequest("EmbedRequest", EmbedRequest);
-  const abortRequest = strictRequest("AbortRequest", AbortRequest);
+  const mostValues = () => mostValuesFor(context.engine);
+  const generateRequest = strictRequest("GenerateRequest", GenerateRequest, mostValues);
+  const embedRequest = strictRequest("EmbedRequest", EmbedRequest, mostValues);
+  const abortRequest = strictRequest("AbortRequest", AbortRequest, mostValues);
   const generate = withEngineStatus(log, generateHandler(context, inFlight));
   const embed = withEngineStatus(log, embedHandler(context, inFlight));
   const abort = withEngineStatus(log, abortHandler(inFlight));
@@ -74,16 +75,36 @@ export function createVllmEngineService(context: VllmEngineContext): Service {
     methods: [
       serverStreaming("Generate", generateRequest, generateResponseCodec, generate),
       unary("Embed", embedRequest, EmbedResponse, embed),
-      unary("HealthCheck", HealthCheckRequest, HealthCheckResponse, healthCheck),
+      unary("HealthCheck", strictRequest("HealthCheckRequest", HealthCheckRequest), HealthCheckResponse, healthCheck),
       unary("Abort", abortRequest, AbortResponse, abort),
-      unary("GetModelInfo", GetModelInfoRequest, GetModelInfoResponse, getModelInfo),
-      unary("GetServerInfo", GetServerInfoRequest, GetServerInfoResponse, getServerInfo),
+      unary(
+        "GetModelInfo",
+        strictRequest("GetModelInfoRequest", GetModelInfoRequest),
+        GetModelInfoResponse,
+        getModelInfo,
+      ),
+      unary(
+        "GetServerInfo",
+        strictRequest("GetServerInfoRequest", GetServerInfoRequest),
+        GetServerInfoResponse,
+        getServerInfo,
+      ),
       unary("GetLoads", strictRequest("GetLoadsRequest", GetLoadsRequest), GetLoadsResponse, getLoads),
-      serverStreaming("GetTokenizer", GetTokenizerRequest, GetTokenizerChunk, getTokenizer),
-      serverStreaming("SubscribeKvEvents", SubscribeKvEventsRequest, KvEventBatch, subscribeKvEventsHandler),
-      unary("FlushCache", FlushCacheRequest, FlushCacheResponse, flushCache),
-      unary("StartProfile", StartProfileRequest, ProfileResponse, profileHandler),
-      unary("StopProfile", StopProfileRequest, ProfileResponse, profileHandler),
+      serverStreaming(
+        "GetTokenizer",
+        strictRequest("GetTokenizerRequest", GetTokenizerRequest),
+        GetTokenizerChunk,
+        getTokenizer,
+      ),
+      serverStreaming(
+        "SubscribeKvEvents",
+        strictRequest("SubscribeKvEventsRequest", SubscribeKvEventsRequest),
+        KvEventBatch,
+        subscribeKvEventsHandler,
+      ),
+      unary("FlushCache", strictRequest("FlushCacheRequest", FlushCacheRequest), FlushCacheResponse, flushCache),
+      unary("StartProfile", strictRequest("StartProfileRequest", StartProfileRequest), ProfileResponse, profileHandler),
+      unary("StopProfile", strictRequest("StopProfileRequest", StopProfileRequest), ProfileResponse, profileHandler),
     ],
   };
 }

@@ -48,7 +48,7 @@ export function serviceOver(
     log: createLog("silent"),
     startedAtMs: 900_000,
     now: () => 1_000_000,
-    draining: () => false,
+    health: async () => ({ outcome: "healthy", message: "The engine is ready.", trailers: {} }),
     logStats: true,
     ...changes,
   });

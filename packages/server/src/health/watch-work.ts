@@ -1,0 +1,70 @@
+import type { Engine } from "../engine/engine.ts";
+import type { GenerationSink } from "../engine/output.ts";
+import type { Prompt } from "../engine/request.ts";
+import type { Clock } from "../operations/clock.ts";
+import type { WorkLedger } from "./work-ledger.ts";
+
+/** An engine whose requests and outputs are written into the ledger. Everything else is the engine's own. */
+export function watchWork(engine: Engine, ledger: WorkLedger, clock: Clock): Engine {
+  return {
+    get name() {
+      return engine.name;
+    },
+    get state() {
+      return engine.state;
+    },
+    get progress() {
+      return engine.progress;
+    },
+    get processIds() {
+      return engine.processIds ?? [];
+    },
+    onState: (listener) => engine.onState(listener),
+    start: () => engine.start(),
+    facts: () => engine.facts(),
+    generate: (request, sink) => {
+      engine.generate(request, watchedSink(request.id, sink, ledger, clock));
+      const slots = engine.loads().reduce((sum, load) => sum + load.maxRunningRequests, 0);
+      ledger.generationTaken(request.id, tokensOf(request.prompt), request.sampling.n, slots, clock.nowMs());
+    },
+    abort: (requestId) => engine.abort(requestId),
+    embed: async (request, signal) => {
+      const done = ledger.embeddingTaken(request.tokenIds.length, clock.nowMs());
+      try {
+        const embedding = await engine.embed(request, signal);
+        done(true, clock.nowMs());
+        return embedding;
+      } catch (thrown) {
+        done(false, clock.nowMs());
+        throw thrown;
+      }
+    },
+    checkHealth: () => engine.checkHealth(),
+    loads: () => engine.loads(),
+    tokenizerFiles: () => engine.tokenizerFiles(),
+    flushCache: () => engine.flushCache(),
+    close: (graceMs) => engine.close(graceMs),
+  };
+}
+
+function watchedSink(id: string, sink: GenerationSink, ledger: WorkLedger, clock: Clock): GenerationSink {
+  return {
+    delta: (delta) => {
+      ledger.moved(id, delta, delta.finish !== undefined, clock.nowMs());
+      sink.delta(delta);
+    },
+    failed: (error) => {
+      ledger.generationFailed(id);
+      sink.failed(error);
+    },
+  };
+}
+
+/** Characters of a text that make a token at the least, over the languages: health must not think too little of a prompt. */
+const charactersPerToken = 2;
+
+function tokensOf(prompt: Prompt): number {
+  if (prompt.kind === "tokens") return prompt.tokenIds.length;
+  const tokens = Math.ceil(prompt.text.length / charactersPerToken);
+  return Math.min(tokens, prompt.truncateToTokens ?? tokens);
+}
