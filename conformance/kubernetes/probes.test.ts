@@ -101,9 +101,7 @@ describe("to the kubelet's probes", () => {
     kubelet.assertNoRestart();
   });
 
-  test("an engine that was killed may load for longer than liveness waits", {
-    todo: "a death ends liveness until the next engine is ready, so the container of a large model is restarted",
-  }, async () => {
+  test("an engine that was killed may load for longer than liveness waits", async () => {
     const { kubelet, container } = await deploy(demo);
     await kubelet.until("ready");
     const from = kubelet.mark;

@@ -66,13 +66,17 @@ suite("HealthMonitor and the engine's life", () => {
     assert.equal(rig.table.get("liveness"), "SERVING");
   });
 
-  test("a death stays until a new engine is ready, however its start goes", async () => {
+  test("a death stays until a new engine loads, which is alive and not ready", async () => {
     const rig = await readyRig();
     rig.engine.become({ t: "dead", reason: "exit code 1", restartInMs: 500 });
+    await rig.clock.advanceSettling(2000);
+    assert.deepEqual([rig.health.verdict.t, rig.health.verdict.reason], ["dead", "engine-dead"]);
+    assert.equal(rig.table.get("liveness"), "NOT_SERVING");
     for (let progress = 0; progress < 1; progress += 0.25) {
       rig.engine.become({ t: "starting", progress });
       await rig.clock.advanceSettling(2000);
-      assert.deepEqual([rig.health.verdict.t, rig.health.verdict.reason], ["dead", "engine-dead"]);
+      assert.deepEqual([rig.health.verdict.t, rig.health.verdict.reason], ["starting", "engine-starting"]);
+      assert.deepEqual([rig.table.get("readiness"), rig.table.get("liveness")], ["NOT_SERVING", "SERVING"]);
     }
     rig.engine.become({ t: "ready" });
     await settled();

@@ -197,13 +197,6 @@ const examples: readonly Example[] = [
     healthCheck: "unavailable",
   },
   {
-    name: "a dead engine that is being started again",
-    given: evidence({ death: {}, lifecycle: { engine: "starting" } }),
-    verdict: "dead engine-dead",
-    statuses: down,
-    healthCheck: "unavailable",
-  },
-  {
     name: "a paused engine whose requests stand still",
     given: evidence({ ...busy(90_000), lifecycle: { pausedBecause: "by an operator." } }),
     verdict: "paused paused",

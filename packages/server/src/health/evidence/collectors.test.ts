@@ -36,12 +36,11 @@ describe("LifecycleCollector", () => {
 });
 
 describe("ProcessCollector", () => {
-  it("keeps a death until a new engine is ready", () => {
+  it("keeps a death until a new engine starts", () => {
     const process = new ProcessCollector();
     process.engineState({ t: "dead", reason: "exit code 1", restartInMs: 100 });
-    process.engineState({ t: "starting", progress: 0 });
     assert.deepEqual(process.death, { reason: "exit code 1", restartInMs: 100 });
-    process.engineState({ t: "ready" });
+    process.engineState({ t: "starting", progress: 0 });
     assert.equal(process.death, undefined);
   });
 });
