@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { type DeclaredFlag, FlagReaders } from "./flag-readers.ts";
 
-export { type Environment, environmentName, type FlagDefinition, type FlagReader } from "./flag-readers.ts";
+export { type Environment, environmentName, type FlagReader } from "./flag-readers.ts";
 
 /** {@link FlagReaders} of a command of commander, which has to have parsed before they are called. */
 export class CommandFlags extends FlagReaders {

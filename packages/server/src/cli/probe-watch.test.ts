@@ -49,7 +49,10 @@ test("--watch prints each change with its time, stays through NOT_SERVING, and a
 
 test("--watch -v prints the reason that a Check gives", async (t) => {
   const { address } = await serving(new StatusTable(), 0, (stop) => t.after(stop));
-  const { exitCode, out } = await runTokenwire(["probe", "--watch", "--timeout", "1s", "-v", "--addr", address]);
+  const watch = startTokenwire(["probe", "--watch", "-v", "--addr", address]);
+  await watch.printed("out", "\n");
+  watch.child.kill("SIGINT");
+  const { exitCode, out } = await watch.finished;
   assert.equal(exitCode, 0);
   assertLines(out, ["NOT_SERVING \\(hung: no progress for 12 s\\)"]);
 });
@@ -101,6 +104,12 @@ test("--until that is not reached is exit code 4 and says what was waited for", 
   const nobody = await runTokenwire([...words, "127.0.0.1:1", "--timeout", "300ms"]);
   assert.equal(nobody.exitCode, 4);
   assert.match(nobody.error, /^timeout: not SERVING within 300 ms; error: failed to connect .*ECONNREFUSED/);
+});
+
+test("--timeout without --until ends a watch with exit code 0", async (t) => {
+  const { address } = await serving(new StatusTable(), 0, (stop) => t.after(stop));
+  const { exitCode, error } = await runTokenwire(["probe", "--watch", "--timeout", "100ms", "--addr", address]);
+  assert.deepEqual([exitCode, error], [0, ""]);
 });
 
 test("--until not-serving ends at once with a server that is", async (t) => {
