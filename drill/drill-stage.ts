@@ -4,9 +4,6 @@ import { Load } from "./load.ts";
 import { type DrillSettings, serveFlags } from "./settings.ts";
 import { Poller, Timeline } from "./timeline.ts";
 
-/** The names that the drill looks at: what routes traffic, what restarts a pod, and the whole server. */
-export const watchedNames = ["", "readiness", "liveness"] as const;
-
 /** One server with every observer in place. A scenario plays on it and {@link close} takes all of it down. */
 export class DrillStage {
   readonly server: DrillServer;

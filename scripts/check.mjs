@@ -11,7 +11,9 @@ const packages = globSync("packages/*/package.json", { cwd: root })
   .sort();
 
 // Projects beside the packages: they are checked and never built.
-const unpublished = ["scripts", "conformance", "bench", "drill"].filter((path) => existsSync(join(root, path, "tsconfig.json")));
+const unpublished = ["scripts", "conformance", "bench", "drill"].filter((path) =>
+  existsSync(join(root, path, "tsconfig.json")),
+);
 
 /** @type {{ name: string, command: string, args: string[] }[]} */
 const checks = [

@@ -30,7 +30,7 @@ function goTool(name: string, module: string, version: string): Tool {
 }
 
 /** A Go program of this repository: the main package in a folder that has its own go.mod. */
-function goProgram(name: string, source: string, linkerFlags: string): Tool {
+function goProgram(name: string, source: string, linkerFlags = ""): Tool {
   const sources = globSync("*.go", { cwd: source }).sort();
   const version = hashOf([...sources, "go.mod", "go.sum"].map((file) => join(source, file)));
   const folder = join(cache, "go", `${name}-${version}`);
@@ -107,6 +107,11 @@ export const kubeletProbes: Tool = goProgram(
   "kubelet-probes",
   join(conformance, "kubernetes", "kubelet"),
   `-X ${componentVersion}.gitVersion=v1.34.4 -X ${componentVersion}.gitMajor=1 -X ${componentVersion}.gitMinor=34`,
+);
+
+export const healthCheckedClient: Tool = goProgram(
+  "health-checked-client",
+  join(conformance, "grpc-go-health", "client"),
 );
 
 // The version is of a module without go.mod, which is what "incompatible" says.

@@ -39,6 +39,7 @@ export type ChildSampling = Omit<SamplingParams, "constraint"> & {
 export type ToChild =
   | { readonly t: "load"; readonly options: LlamaChildOptions }
   | { readonly t: "generate"; readonly id: string; readonly prompt: Prompt; readonly sampling: ChildSampling }
+  /** Ends a generation or an embedding. */
   | { readonly t: "abort"; readonly id: string }
   | { readonly t: "embed"; readonly id: string; readonly tokenIds: Uint32Array }
   | { readonly t: "ping"; readonly ping: number }

@@ -64,6 +64,24 @@ describe("the llama engine", () => {
       .replaceAll("Ċ", "\n");
   }
 
+  it("ends a constrained output where its grammar ends, before min_tokens and whatever the temperature", async () => {
+    for (const temperature of [0, 1, 2, 1e30]) {
+      for (const gbnf of ['root ::= "7" "3"', 'root ::= "7" "3"?']) {
+        const constraint: Constraint = { kind: "grammar", source: gbnf };
+        const changes = { temperature, seed: 3, constraint, minTokens: 20, stopTokenIds: [5, 6], repetitionPenalty: 2 };
+        const sink = await finished([...storyIds], { ...changes, logprobs: 2 });
+        assert.deepEqual(sink.finish(), { reason: "stop" });
+        assert.ok(sink.tokenIds().length <= 3);
+      }
+    }
+  });
+
+  it("lets no grammar that may end do so before min_tokens", async () => {
+    const constraint: Constraint = { kind: "regex", source: "[a-z ]*" };
+    const sink = await finished([...storyIds], { temperature: 1, seed: 5, constraint, minTokens: 20, maxTokens: 40 });
+    assert.ok(sink.tokenIds().length >= 20);
+  });
+
   it("gives the greedy ids and logprobs of Hugging Face transformers, one prompt at a time", async () => {
     for (const { promptIds, generatedIds, logprobs } of reference) {
       const sink = await finished(promptIds, { logprobs: 0 });
@@ -171,6 +189,31 @@ describe("the llama engine", () => {
   });
 });
 
+describe("the llama engine's embeddings", () => {
+  it("computes none that were given up while they waited", async () => {
+    const engine = createDemoEngine({ maxNumSeqs: 1 });
+    await engine.start();
+    try {
+      const tokenIds = new Uint32Array(engine.facts().maxModelLenTokens).fill(5);
+      const live = new AbortController().signal;
+      await engine.embed({ id: "first", tokenIds }, live);
+      const beganMs = cpuMsOf(childOf(process.pid));
+      await engine.embed({ id: "second", tokenIds }, live);
+      const oneMs = cpuMsOf(childOf(process.pid)) - beganMs;
+      const giveUp = new AbortController();
+      const many = Array.from({ length: 40 }, (_, i) => engine.embed({ id: `given-up-${i}`, tokenIds }, giveUp.signal));
+      giveUp.abort();
+      for (const { status } of await Promise.allSettled(many)) assert.equal(status, "rejected");
+      const beforeMs = cpuMsOf(childOf(process.pid));
+      await engine.embed({ id: "last", tokenIds }, live);
+      // Its own work and at most one pass that had begun; the forty would be ten times that.
+      assert.ok(cpuMsOf(childOf(process.pid)) - beforeMs < 5 * oneMs + 100);
+    } finally {
+      await engine.close(0);
+    }
+  });
+});
+
 describe("the llama engine's supervision", () => {
   it("ends every stream unavailable when the child is killed, and serves again by itself", async () => {
     const engine = createDemoEngine();
@@ -227,6 +270,47 @@ describe("the llama engine's supervision", () => {
     }
   });
 
+  it("ends a start that is closed on the way", async () => {
+    const engine = createDemoEngine();
+    const started = engine.start();
+    const loading = new Promise<void>((resolve) => {
+      engine.onState((state) => state.t === "starting" && (state.progress ?? 0) > 0 && resolve());
+    });
+    await loading;
+    await engine.close(0);
+    await assert.rejects(
+      started,
+      (thrown) => thrown instanceof EngineError && thrown.kind === "unavailable" && /closed/.test(thrown.message),
+    );
+    assert.equal(engine.state.t, "closed");
+  });
+
+  it("refuses requests instead of piling them up for a child that reads nothing", async () => {
+    const engine = createDemoEngine({ maxNumSeqs: 1 });
+    await engine.start();
+    const child = childOf(process.pid);
+    try {
+      process.kill(child, "SIGSTOP");
+      const text = "a".repeat(4 * 1024 * 1024);
+      const prompt: Prompt = { kind: "text", text, truncateToTokens: undefined };
+      let taken = 0;
+      const fill = () => {
+        for (; taken < 64; taken++)
+          engine.generate({ id: `p${taken}`, prompt, sampling: greedySampling() }, new CollectingSink());
+      };
+      assert.throws(fill, (thrown) => thrown instanceof EngineError && thrown.kind === "resource-exhausted");
+      assert.ok(taken > 4 && taken < 24, `${taken} prompts of 4 MiB were taken`);
+      const embedding = engine.embed({ id: "e", tokenIds: storyIds }, new AbortController().signal);
+      await assert.rejects(
+        embedding,
+        (thrown) => thrown instanceof EngineError && thrown.kind === "resource-exhausted",
+      );
+    } finally {
+      process.kill(child, "SIGCONT");
+      await engine.close(0);
+    }
+  });
+
   it("refuses a truncated model with a sentence and leaves nothing running", async () => {
     const directory = mkdtempSync(join(tmpdir(), "tokenwire-gguf-"));
     try {
@@ -252,6 +336,14 @@ function childOf(pid: number): number {
   const line = lines.find((each) => each.includes("llama/child/main"));
   assert.ok(line, "the engine's child process is not there");
   return Number.parseInt(line, 10);
+}
+
+/** CPU time that a process has used: user and system, fields 14 and 15 of proc(5)'s stat, in ticks of 10 ms. */
+function cpuMsOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 /** Pieces by token id, from the tokenizer that the engine gives away. */

@@ -9,7 +9,8 @@ const pushbackMs = 1000;
  * Refuses a request that would wait in a queue that is full.
  *
  * The queue is the larger of what the engine reports and what our own calls hold beyond its slots: the engine's figure
- * is a sample of its last step and would let a burst through.
+ * is a sample of its last step and would let a burst through. Calls that were given up do not count in it, but an
+ * engine that is stuck lets go of none, and clients that try again must not fill it without end.
  *
  * @throws GrpcStatusError RESOURCE_EXHAUSTED with trailer `grpc-retry-pushback-ms`.
  */
@@ -20,10 +21,16 @@ export function admit(context: VllmEngineContext, inFlight: InFlightRequests, ou
   const slots = loads.reduce((sum, load) => sum + load.maxRunningRequests, 0);
   const reported = loads.reduce((sum, load) => sum + load.waitingRequests, 0);
   const held = inFlight.unfinishedOutputs;
+  const abandoned = inFlight.abandonedOutputs;
+  if (abandoned > slots + limit) refuse(`the engine has not let go of ${abandoned} requests that were given up`);
   if (reported === 0 && held + outputs <= slots) return;
   const waiting = Math.max(reported, held - slots);
   if (waiting < limit) return;
-  throw GrpcStatusError.of("RESOURCE_EXHAUSTED", `${waiting} requests wait already; the limit is ${limit}`, {
+  refuse(`${waiting} requests wait already; the limit is ${limit}`);
+}
+
+function refuse(details: string): never {
+  throw GrpcStatusError.of("RESOURCE_EXHAUSTED", details, {
     trailers: { "grpc-retry-pushback-ms": String(pushbackMs) },
   });
 }

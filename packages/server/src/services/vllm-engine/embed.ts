@@ -36,6 +36,7 @@ export function embedHandler(
     } catch (thrown) {
       throw endOf(call) ?? (signal.aborted ? signal.reason : thrown);
     } finally {
+      entry.allFinished();
       inFlight.remove(id);
     }
   };

@@ -331,6 +331,48 @@ describe("Generate and its queue", () => {
       { maxWaitingRequests: 1 },
     ));
 
+  it("refuses more when a stuck engine lets go of nothing that was given up, and takes requests again when it does", () =>
+    withService(
+      async (service) => {
+        for (const id of ["a", "b", "c"]) {
+          const { call, ended } = begin(service, named(id));
+          call.cancel();
+          await assert.rejects(ended, isStatus("CANCELLED"));
+        }
+        const text = "the engine has not let go of 3 requests that were given up";
+        await assert.rejects(begin(service, named("d")).ended, isStatus("RESOURCE_EXHAUSTED", text));
+        service.engine.step();
+        const { call, ended } = begin(service, named("d"));
+        service.engine.step(2);
+        assert.equal(chunks(call).length, 2);
+        call.cancel();
+        await assert.rejects(ended);
+      },
+      oneSlot,
+      { maxWaitingRequests: 1 },
+    ));
+
+  it("counts nothing for requests that the engine refused or failed", () =>
+    withService(
+      async (service) => {
+        for (let i = 0; i < 4; i++) {
+          const { ended } = begin(service, named("a"));
+          service.engine.step();
+          await assert.rejects(ended, isStatus("INTERNAL"));
+        }
+      },
+      {
+        ...oneSlot,
+        faults: [1, 2, 3, 4].map((request) => ({
+          kind: "error",
+          request,
+          afterTokens: 0,
+          error: { kind: "internal", message: "as scripted" },
+        })),
+      },
+      { maxWaitingRequests: 0 },
+    ));
+
   it("admits what can run at once when nothing may wait", () =>
     withService(
       async (service) => {

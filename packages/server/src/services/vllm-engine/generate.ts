@@ -40,7 +40,12 @@ export function generateHandler(
           ? new ChunkedAnswer(call, sampling.n, outcome)
           : new WholeAnswer(call, sampling.n, outcome);
         const sink = new CountingSink({ inFlight, entry, answer, now: () => context.now(), signal: call.signal });
-        engine.generate({ id: entry.engineId, prompt, sampling }, sink);
+        try {
+          engine.generate({ id: entry.engineId, prompt, sampling }, sink);
+        } catch (thrown) {
+          entry.allFinished();
+          throw thrown;
+        }
       });
       if (context.logStats) log.debug({ requestId, tookMs: context.now() - startedAtMs }, "generate finished");
     } finally {
@@ -78,6 +83,7 @@ class CountingSink implements GenerationSink {
   }
 
   failed(error: EngineError): void {
+    this.#entry.allFinished();
     if (!this.#signal.aborted) this.#answer.failed(error);
   }
 }

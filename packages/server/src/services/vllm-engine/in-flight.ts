@@ -5,12 +5,19 @@ export class InFlightRequest {
   /** What the engine knows it by: never reused, so that a caller may reuse an id as soon as its call has ended. */
   readonly engineId: string;
   readonly #abort: (engineId: string) => void;
+  readonly #onFinished: (outputs: number) => void;
   #unfinishedOutputs: number;
 
-  constructor(engineId: string, outputs: number, abort: (engineId: string) => void) {
+  constructor(
+    engineId: string,
+    outputs: number,
+    abort: (engineId: string) => void,
+    onFinished: (outputs: number) => void,
+  ) {
     this.engineId = engineId;
     this.#unfinishedOutputs = outputs;
     this.#abort = abort;
+    this.#onFinished = onFinished;
   }
 
   /** Outputs that the engine still works on. */
@@ -20,7 +27,17 @@ export class InFlightRequest {
 
   /** The engine is done with one output, whether or not the client has read it. */
   outputFinished(): void {
-    this.#unfinishedOutputs -= 1;
+    this.#finish(1);
+  }
+
+  /** The engine is done with the request: it failed, or was never taken. */
+  allFinished(): void {
+    this.#finish(this.#unfinishedOutputs);
+  }
+
+  #finish(outputs: number): void {
+    this.#unfinishedOutputs -= outputs;
+    this.#onFinished(outputs);
   }
 
   abort(): void {
@@ -32,6 +49,8 @@ export class InFlightRequest {
 export class InFlightRequests {
   readonly #byCallerId = new Map<string, InFlightRequest>();
   #accepted = 0;
+  /** Of calls that have ended too. */
+  #unfinishedOutputs = 0;
   /** When the engine last gave us something, milliseconds since the epoch; 0 before the first. */
   lastReceivedAtMs = 0;
 
@@ -40,11 +59,16 @@ export class InFlightRequests {
     return this.#byCallerId.size;
   }
 
-  /** Outputs that the engine works on or has queued. */
+  /** Outputs that the engine works on or has queued, of calls that have not ended. */
   get unfinishedOutputs(): number {
     let sum = 0;
     for (const request of this.#byCallerId.values()) sum += request.unfinishedOutputs;
     return sum;
+  }
+
+  /** Outputs whose call has ended and which the engine has not let go of yet: more than a few while it is stuck. */
+  get abandonedOutputs(): number {
+    return this.#unfinishedOutputs - this.unfinishedOutputs;
   }
 
   /**
@@ -58,7 +82,10 @@ export class InFlightRequests {
       throw GrpcStatusError.of("ALREADY_EXISTS", `request_id: a request with the id ${shown} is in flight`);
     }
     this.#accepted += 1;
-    const request = new InFlightRequest(`${callerId}-${this.#accepted}`, outputs, abort);
+    this.#unfinishedOutputs += outputs;
+    const request = new InFlightRequest(`${callerId}-${this.#accepted}`, outputs, abort, (finished) => {
+      this.#unfinishedOutputs -= finished;
+    });
     this.#byCallerId.set(callerId, request);
     return request;
   }

@@ -91,6 +91,42 @@ describe("a request that is still on its way", () => {
   });
 });
 
+describe("a connection that many users share", () => {
+  it("carries the others' calls on when thousands of them cancel at once", async (t) => {
+    const go = Promise.withResolvers<void>();
+    const wait = unary("Wait", text, text, async (request, call) => {
+      if (request === "stay") await go.promise;
+      else if (!call.signal.aborted) await once(call.signal, "abort");
+      return request;
+    });
+    const { server, port } = await serve(t, [wait]);
+    const session = connect(`http://127.0.0.1:${port}`);
+    t.after(() => session.destroy());
+    const open = (request: string) => {
+      const stream = session.request({
+        [HTTP2_HEADER_METHOD]: "POST",
+        [HTTP2_HEADER_PATH]: "/test.Text/Wait",
+        "content-type": "application/grpc",
+        te: "trailers",
+      });
+      stream.resume();
+      stream.end(Buffer.from([0, 0, 0, 0, request.length, ...Buffer.from(request)]));
+      return stream;
+    };
+    const stays = open("stay");
+    const trailers = once(stays, "trailers");
+    for (let i = 0; i < 30; i += 1) {
+      const leaving = Array.from({ length: 100 }, () => open("leave"));
+      for (const stream of leaving) stream.close(constants.NGHTTP2_CANCEL);
+      await Promise.all(leaving.map((stream) => once(stream, "close")));
+    }
+    go.resolve();
+    assert.equal((await trailers)[0]["grpc-status"], "0");
+    await server.idle();
+    assert.equal(server.activeCalls, 0);
+  });
+});
+
 /** A small repeatable generator (mulberry32), in [0, 1). */
 function seeded(seed: number): () => number {
   let state = seed;

@@ -201,6 +201,8 @@ export class GrpcJsCall implements BidiStreamingCall<unknown, unknown> {
     try {
       return this.#method.decodeRequest(bytes ?? new Uint8Array());
     } catch (thrown) {
+      const status = statusOf(thrown);
+      if (status !== undefined) throw status;
       const problem = thrown instanceof Error ? thrown.message : String(thrown);
       throw GrpcStatusError.of("INVALID_ARGUMENT", `the request is not a valid protobuf message: ${problem}`, {
         cause: thrown,

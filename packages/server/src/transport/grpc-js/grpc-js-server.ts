@@ -45,6 +45,8 @@ const defaultKeepaliveTimeMs = 60_000;
 const defaultMaxConcurrentStreams = 65_536;
 const defaultCloseGraceMs = 1_000;
 const keepaliveTimeoutMs = 20_000;
+/** Streams that a client may reset at once, and then per second, before its connection is cut for a flood. */
+const streamResets = { streamResetBurst: 20_000, streamResetRate: 2_000 };
 /** Longest time a timer can wait; grpc-js cuts drained connections after its grace, and here it must not. */
 const foreverMs = 2 ** 31 - 1;
 
@@ -83,6 +85,7 @@ class GrpcJsServer implements RpcServer {
           }),
       ],
     });
+    allowCancellations(this.#server);
     this.#connections = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     this.#listener = new Listener((socket) => this.#connections.injectConnection(socket));
   }
@@ -184,6 +187,16 @@ class GrpcJsServer implements RpcServer {
     this.#waiting.push({ done, resolve });
     return promise;
   }
+}
+
+/**
+ * Node cuts a connection that resets more than 1,000 streams and then 33 a second (CVE-2023-44487). A gateway carries
+ * all its users on one connection, and each that leaves is a reset, so there the bound would end the others' calls.
+ * grpc-js hands these options to node:http2 and has no way to set this one; `churn.test.ts` holds that it still works.
+ */
+function allowCancellations(server: Server): void {
+  const { commonServerOptions } = server as unknown as { commonServerOptions?: object };
+  if (commonServerOptions !== undefined) Object.assign(commonServerOptions, streamResets);
 }
 
 function messageBound(bytes: number): number {

@@ -71,7 +71,7 @@ function promptTokens(
 }
 
 function embed({ embedder }: Loaded, { id, tokenIds }: ToChild & { t: "embed" }): void {
-  embedder.embed(tokenIds).then(
+  embedder.embed(id, tokenIds).then(
     (values) => send({ t: "embedding", id, values, promptTokens: tokenIds.length }),
     (thrown: unknown) => send({ t: "embed-failed", id, error: errorFacts(thrown) }),
   );
@@ -95,6 +95,7 @@ function answer(now: Loaded, message: Exclude<ToChild, { t: "load" }>): void {
       break;
     case "abort":
       scheduler?.abort(message.id);
+      now.embedder.abort(message.id);
       break;
     case "embed":
       embed(now, message);

@@ -103,10 +103,11 @@ export function finishOf(
 ): Finish | undefined {
   const { sampling } = sequence.request;
   const tokenId = sequence.tokens.at(-1);
+  // A finished grammar leaves nothing but EOS, so it ends a constrained output even before min_tokens and where EOS is
+  // ignored.
+  if (tokenId !== undefined && sampling.gbnf !== undefined && eosTokenIds.has(tokenId)) return { reason: "stop" };
   if (tokenId !== undefined && sequence.outputLength >= sampling.minTokens) {
-    // A finished grammar leaves nothing but EOS, so it ends a constrained output even where EOS is ignored.
-    const eosEnds = !sampling.ignoreEos || sampling.gbnf !== undefined;
-    if (eosEnds && eosTokenIds.has(tokenId)) return { reason: "stop" };
+    if (!sampling.ignoreEos && eosTokenIds.has(tokenId)) return { reason: "stop" };
     if (sampling.stopTokenIds.includes(tokenId)) return { reason: "stop", matched: { tokenId } };
     if (matchedText !== undefined) return { reason: "stop", matched: { text: matchedText } };
   }

@@ -15,6 +15,9 @@ export interface SamplingChainOptions {
   readonly maxModelLenTokens: number;
 }
 
+/** A bias that no other token's logit comes near, and which stays finite through penalties and temperature. */
+const farBack = -1e30;
+
 /**
  * One output's sampler: SamplingParams turned into llama.cpp's chain, kept right from token to token.
  *
@@ -101,13 +104,15 @@ export class SamplingChain {
   }
 
   #bias(): Partial<SamplerConfig> {
-    const { sampling, endTokenIds } = this.#options;
+    const { sampling, endTokenIds, grammar } = this.#options;
     const bias = new Map(sampling.logitBias);
     for (const [tokenId, count] of this.#counts) {
       const penalty = sampling.frequencyPenalty * count + sampling.presencePenalty;
       bias.set(tokenId, (bias.get(tokenId) ?? 0) - penalty);
     }
-    if (this.#endsBarred) for (const tokenId of endTokenIds) bias.set(tokenId, Number.NEGATIVE_INFINITY);
+    // A finished grammar leaves nothing but end tokens, and then one of them must still be there to choose.
+    const bar = grammar === undefined ? Number.NEGATIVE_INFINITY : farBack;
+    if (this.#endsBarred) for (const tokenId of endTokenIds) bias.set(tokenId, bar);
     if (bias.size === 0) return {};
     return { tokenBiasKeys: Uint32Array.from(bias.keys()), tokenBiasValues: Float32Array.from(bias.values()) };
   }

@@ -217,10 +217,9 @@ export class Scheduler {
     } catch (thrown) {
       // The pass left the cells of everything in it undefined.
       const error = EngineError.from(thrown);
-      for (const { sequence } of shares) {
-        this.#forgetCells(sequence);
-        this.#fail(sequence.request, error);
-      }
+      for (const { sequence } of shares) this.#forgetCells(sequence);
+      // Only now: a request that fails lets go of the slots of all its outputs.
+      for (const { sequence } of shares) this.#fail(sequence.request, error);
       return;
     }
     this.#steps++;
