@@ -29,6 +29,7 @@ const suites = {
   gateway: [gateway],
   kubernetes: [kubeletProbes, kubernetesValidate],
   transport: [h2spec, connectconformance, interopClient],
+  "bad-input": [],
   docs: [grpcurl, grpcHealthProbe],
 };
 

@@ -1,0 +1,140 @@
+import type { FixedFields } from "./fixed-fields.ts";
+import type { RequestFields } from "./request-fields.ts";
+
+/** Who takes what happens on a stream. Nothing here may throw. */
+export interface StreamHandler {
+  /**
+   * Content came; the bytes between `start` and `end` may be kept, they are never written again. `last`: the client
+   * has half-closed, perhaps with no content at all. Give credit back with {@link Stream.consume}.
+   */
+  onData(bytes: Uint8Array, start: number, end: number, last: boolean): void;
+  /** The stream is gone before both sides ended it: the client reset it, the connection broke, or a rule was broken. */
+  onReset(): void;
+  /** The answer went into the output whole. */
+  onSent(): void;
+  /** After a write that answered false: there is room again. */
+  onWritable(): void;
+}
+
+/** What a stream needs of its connection. */
+export interface StreamOwner {
+  sendHeaders(stream: Stream, fixed: FixedFields, extra: readonly string[], endStream: boolean): void;
+  sendBytes(stream: Stream, bytes: Uint8Array): void;
+  finish(stream: Stream, trailers: PendingTrailers | undefined): void;
+  resetStream(stream: Stream, errorCode: number): void;
+  credit(stream: Stream): void;
+}
+
+/** The end of an answer that waits behind unsent content. */
+export interface PendingTrailers {
+  readonly fixed: FixedFields;
+  readonly extra: readonly string[];
+}
+
+/**
+ * One request and its answer (RFC 9113 section 5.1). A stream of ours is only ever in these states:
+ *
+ * ```
+ *                 HEADERS
+ *  idle ───────────────────────► open
+ *                                 │ END_STREAM from the client        │ our END_STREAM
+ *                                 ▼                                   ▼
+ *                         half-closed (remote)               reset with NO_ERROR, closed
+ *                                 │ our END_STREAM, or RST_STREAM from either
+ *                                 ▼
+ *                               closed
+ * ```
+ *
+ * The fields are the connection's; a user of the stream reads `open` and `remoteClosed` and calls the methods.
+ */
+export class Stream {
+  readonly id: number;
+  readonly request: RequestFields;
+  readonly openedAtMs: number;
+  handler: StreamHandler | undefined;
+  /** The client has sent END_STREAM. */
+  remoteClosed = false;
+  /** False once nothing can be sent any more. */
+  open = true;
+  headersSent = false;
+  /** Bytes of content that came. */
+  receivedBytes = 0;
+  /** What the client may still send; negative is its mistake. */
+  receiveWindow: number;
+  /** What the client may have on its way, read and unread, before it needs credit. Grows with the path. */
+  receiveTarget: number;
+  /** Bytes taken by the handler for which no WINDOW_UPDATE went out yet. */
+  uncreditedBytes = 0;
+  /** What we may still send; SETTINGS can make it negative (RFC 9113 section 6.9.2). */
+  sendWindow: number;
+  /** Content that waits for a window or for its turn. */
+  pending: Uint8Array[] | undefined;
+  pendingOffset = 0;
+  pendingBytes = 0;
+  /** Trailers, or an end without trailers, behind the pending content. */
+  ending: PendingTrailers | "bare" | undefined;
+  /** Stands in the queue of streams that take turns. */
+  queued = false;
+  /** A write answered false, so the handler waits to be called. */
+  wantsRoom = false;
+  /** Number of the turn in which `turnBytes` were written. */
+  turn = 0;
+  turnBytes = 0;
+  readonly #owner: StreamOwner;
+
+  constructor(
+    id: number,
+    request: RequestFields,
+    owner: StreamOwner,
+    windows: { readonly receive: number; readonly send: number },
+    nowMs: number,
+  ) {
+    this.id = id;
+    this.request = request;
+    this.#owner = owner;
+    this.receiveWindow = windows.receive;
+    this.receiveTarget = windows.receive;
+    this.sendWindow = windows.send;
+    this.openedAtMs = nowMs;
+  }
+
+  /** Sends the answer's header, once; with `endStream` it is the whole answer. */
+  sendHeaders(fixed: FixedFields, extra: readonly string[], endStream: boolean): void {
+    if (this.open && !this.headersSent) this.#owner.sendHeaders(this, fixed, extra, endStream);
+  }
+
+  /** Sends content, or keeps it until there is room. */
+  sendBytes(bytes: Uint8Array): void {
+    if (this.open && this.ending === undefined) this.#owner.sendBytes(this, bytes);
+  }
+
+  /** Ends the answer with trailers behind everything written so far. */
+  sendTrailers(fixed: FixedFields, extra: readonly string[]): void {
+    if (this.open && this.ending === undefined) this.#owner.finish(this, { fixed, extra });
+  }
+
+  /** Ends the answer without trailers. */
+  end(): void {
+    if (this.open && this.ending === undefined) this.#owner.finish(this, undefined);
+  }
+
+  /** Forgets content that was not sent yet, so that an end can go out before it. */
+  dropPending(): void {
+    this.pending = undefined;
+    this.pendingOffset = 0;
+    this.pendingBytes = 0;
+    this.ending = undefined;
+  }
+
+  /** Ends the stream at once with RST_STREAM. The handler is not told. */
+  reset(errorCode: number): void {
+    if (this.open) this.#owner.resetStream(this, errorCode);
+  }
+
+  /** The handler has taken so many bytes of what came, so the client may send as many more. */
+  consume(bytes: number): void {
+    if (this.remoteClosed || !this.open) return;
+    this.uncreditedBytes += bytes;
+    this.#owner.credit(this);
+  }
+}

@@ -1,0 +1,151 @@
+import type { Socket } from "node:net";
+import type { Clock } from "../clock.ts";
+import type { Connection } from "../http2/connection/connection.ts";
+import type { RpcConnection, RpcServer } from "../rpc/rpc-server.ts";
+import type { GrpcStatusError } from "../rpc/status.ts";
+
+/** How long a client may take to hang up after our last bytes, before the socket is cut. */
+const lingerMs = 1_000;
+
+/**
+ * Moves bytes between a socket and its connection. What one turn of the event loop brings together goes out in one
+ * write; a socket that does not take its bytes is not given more, and its client is not read from.
+ */
+export class SocketDriver {
+  readonly #socket: Socket;
+  readonly #rpc: RpcConnection;
+  readonly #http2: Connection;
+  readonly #maxBacklogBytes: number;
+  readonly #clock: Clock;
+  #scheduled = false;
+  #ending = false;
+  #gone = false;
+
+  /** `onClose` is called once, when the socket is gone. */
+  constructor(socket: Socket, server: RpcServer, onClose: (driver: SocketDriver) => void) {
+    this.#socket = socket;
+    this.#maxBacklogBytes = server.limits.maxBacklogBytes;
+    this.#clock = server.clock;
+    const peer = peerOf(socket);
+    this.#rpc = server.connect(peer, () => this.#schedule());
+    this.#http2 = this.#rpc.http2;
+    socket.setNoDelay(true);
+    socket.on("data", (bytes: Buffer) => this.#receive(bytes));
+    socket.on("drain", () => this.#resume());
+    // The error is the end of the connection, which "close" tells.
+    socket.on("error", () => undefined);
+    socket.on("close", () => {
+      this.#gone = true;
+      this.#http2.disconnected();
+      const { failure } = this.#http2;
+      if (failure !== undefined) {
+        server.tell({ t: "connection-failed", peer, code: failure.code, reason: failure.message });
+      }
+      onClose(this);
+    });
+    this.#flush();
+  }
+
+  /** Looks at the connection's clocks. */
+  tick(nowMs: number): void {
+    this.#http2.tick(nowMs);
+    this.#flush();
+  }
+
+  /** Lets the connection run out: the client is told, and the socket closes behind the last stream. */
+  leave(): void {
+    this.#http2.leave();
+  }
+
+  /** Ends all calls with this status and then the connection. */
+  end(reason: GrpcStatusError): void {
+    this.#rpc.cutAll(reason);
+    this.#http2.close("NO_ERROR", reason.message);
+    this.#flush();
+  }
+
+  /** Ends the calls with this status; the connection stays. */
+  cutAll(reason: GrpcStatusError): void {
+    this.#rpc.cutAll(reason);
+    this.#flush();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #receive(bytes: Buffer): void {
+    // After our end this only reads what is on its way, so that the kernel does not answer with a reset.
+    if (this.#ending) return;
+    this.#rpc.receive(bytes);
+    this.#flush();
+  }
+
+  get #isBlocked(): boolean {
+    return this.#socket.writableLength >= this.#socket.writableHighWaterMark;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#gone) return;
+    this.#scheduled = true;
+    setImmediate(this.#turn);
+  }
+
+  readonly #turn = (): void => {
+    this.#scheduled = false;
+    if (this.#gone) return;
+    if (!this.#isBlocked) this.#http2.pump();
+    this.#flush();
+  };
+
+  #resume(): void {
+    if (this.#gone) return;
+    this.#http2.sender.output.release();
+    if (this.#socket.isPaused()) this.#socket.resume();
+    this.#turn();
+  }
+
+  #flush(): void {
+    if (this.#gone || this.#ending) return;
+    const socket = this.#socket;
+    const { output } = this.#http2.sender;
+    if (!this.#isBlocked) {
+      // Chunks that were still with the socket at the last flush may be free by now.
+      if (socket.writableLength === 0) output.release();
+      if (output.unsentBytes > 0) this.#write(this.#http2.take());
+      if (socket.writableLength === 0) output.release();
+      if (this.#http2.finished) {
+        this.#end();
+        return;
+      }
+      if (this.#http2.hasWork && !this.#isBlocked) this.#schedule();
+    }
+    if (socket.writableLength + output.unsentBytes > this.#maxBacklogBytes) socket.pause();
+  }
+
+  #write(pieces: readonly Buffer[]): void {
+    const socket = this.#socket;
+    if (pieces.length === 1) {
+      socket.write(pieces[0] as Buffer);
+      return;
+    }
+    socket.cork();
+    for (const piece of pieces) socket.write(piece);
+    socket.uncork();
+  }
+
+  #end(): void {
+    this.#ending = true;
+    const socket = this.#socket;
+    socket.resume();
+    socket.end();
+    const cancel = this.#clock.after(lingerMs, () => socket.destroy());
+    socket.once("close", cancel);
+  }
+}
+
+function peerOf(socket: Socket): string {
+  const { remoteAddress, remotePort } = socket;
+  if (remoteAddress === undefined) return "";
+  return remoteAddress.includes(":") ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+}

@@ -1,0 +1,159 @@
+import type { Stream } from "../http2/connection/stream.ts";
+import { type Encoding, inflate } from "./compression.ts";
+import { MessageError, MessageReader, type WireMessage } from "./message-reader.ts";
+import { GrpcStatusError } from "./status.ts";
+
+/** Counts the request bytes that the whole server holds. */
+export interface RequestMemory {
+  /** Takes (or with a negative number gives back) so many bytes; false when the bound is passed. */
+  take(bytes: number): boolean;
+}
+
+/** Who gets the messages of a request. Neither method throws. */
+export interface MessageTarget {
+  /** True while another message is wanted; the rest waits, and the client with it. */
+  readonly wantsMessage: boolean;
+  onMessage(bytes: Uint8Array): void;
+  /** All messages were handed over and the client has half-closed. */
+  onEnd(): void;
+  onFailure(error: GrpcStatusError): void;
+}
+
+/**
+ * The messages of one request: out of DATA, inflated where needed, and one by one to who wants them. Credit goes back
+ * to the client when nothing whole is left unread, so what is held is bounded by the window and one message.
+ */
+export class RequestMessages {
+  readonly #stream: Stream;
+  readonly #target: MessageTarget;
+  readonly #reader: MessageReader;
+  readonly #encoding: Encoding;
+  readonly #memory: RequestMemory;
+  readonly #maxBytes: number;
+  #takenBytes = 0;
+  #creditBytes = 0;
+  #ended = false;
+  #inflating = false;
+  #closed = false;
+
+  constructor(
+    stream: Stream,
+    target: MessageTarget,
+    encoding: Encoding,
+    bounds: { readonly maxMessageBytes: number; readonly memory: RequestMemory },
+  ) {
+    this.#stream = stream;
+    this.#target = target;
+    this.#encoding = encoding;
+    this.#memory = bounds.memory;
+    this.#maxBytes = bounds.maxMessageBytes;
+    this.#reader = new MessageReader(bounds.maxMessageBytes);
+  }
+
+  /** Takes content from the stream. */
+  feed(bytes: Uint8Array, start: number, end: number, last: boolean): void {
+    if (this.#closed) {
+      this.#stream.consume(end - start);
+      return;
+    }
+    this.#creditBytes += end - start;
+    this.#ended ||= last;
+    if (end > start) this.#reader.feed(bytes, start, end);
+    this.#handOut();
+    this.#reader.hold();
+    this.#account();
+  }
+
+  /** Another message is wanted. */
+  advance(): void {
+    this.#handOut();
+    this.#account();
+  }
+
+  /** Hands on what is whole, as long as it is wanted. */
+  #handOut(): void {
+    try {
+      while (!this.#closed && !this.#inflating && this.#target.wantsMessage) {
+        const message = this.#reader.next();
+        if (message === undefined) {
+          this.#atEnd();
+          break;
+        }
+        this.#handOn(message);
+      }
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+  }
+
+  /** Nothing is wanted any more. */
+  close(): void {
+    this.#closed = true;
+    this.#memory.take(-this.#takenBytes);
+    this.#takenBytes = 0;
+    this.#stream.consume(this.#creditBytes);
+    this.#creditBytes = 0;
+  }
+
+  #atEnd(): void {
+    if (!this.#ended) {
+      this.#stream.consume(this.#creditBytes);
+      this.#creditBytes = 0;
+    } else if (this.#reader.unreadBytes > 0) {
+      throw new MessageError("malformed", "the request ends within a message");
+    } else {
+      this.#closed = true;
+      this.#target.onEnd();
+    }
+  }
+
+  #handOn(message: WireMessage): void {
+    if (!message.compressed) {
+      this.#target.onMessage(message.bytes);
+      return;
+    }
+    if (this.#encoding === "identity") {
+      throw new MessageError("malformed", "a message is compressed and grpc-encoding does not say how");
+    }
+    const inflated = inflate(message.bytes, this.#maxBytes);
+    if (inflated instanceof Uint8Array) {
+      this.#target.onMessage(inflated);
+      return;
+    }
+    this.#inflating = true;
+    inflated.then(
+      (bytes) => {
+        this.#inflating = false;
+        if (this.#closed) return;
+        this.#target.onMessage(bytes);
+        this.advance();
+      },
+      (thrown: unknown) => this.#fail(thrown),
+    );
+  }
+
+  /** Tells the server's account what the buffer takes. */
+  #account(): void {
+    const change = this.#reader.heldBytes - this.#takenBytes;
+    if (change === 0 || this.#closed) return;
+    this.#takenBytes += change;
+    if (!this.#memory.take(change)) {
+      this.#fail(GrpcStatusError.of("RESOURCE_EXHAUSTED", "the server holds as many bytes of requests as it may"));
+    }
+  }
+
+  #fail(thrown: unknown): void {
+    if (this.#closed) return;
+    this.close();
+    this.#target.onFailure(asStatus(thrown));
+  }
+}
+
+function asStatus(thrown: unknown): GrpcStatusError {
+  if (thrown instanceof GrpcStatusError) return thrown;
+  if (thrown instanceof MessageError) {
+    const name = thrown.kind === "too-large" ? "RESOURCE_EXHAUSTED" : "INTERNAL";
+    return GrpcStatusError.of(name, thrown.message, { cause: thrown });
+  }
+  return GrpcStatusError.of("INTERNAL", "a request message cannot be read", { cause: thrown });
+}

@@ -1,0 +1,300 @@
+import { randomBytes } from "node:crypto";
+import type { Clock } from "../clock.ts";
+import { Connection } from "../http2/connection/connection.ts";
+import type { Stream } from "../http2/connection/stream.ts";
+import type { Limits } from "../limits.ts";
+import { endWithStatus, PlainAnswer } from "./answers.ts";
+import { acceptedEncodings } from "./compression.ts";
+import { Deadlines } from "./deadlines.ts";
+import { readRequestHead } from "./request-head.ts";
+import type { RequestMemory } from "./request-messages.ts";
+import { type CallOwner, ServerCall } from "./server-call.ts";
+import type { Method, Service } from "./service.ts";
+import { GrpcStatusError, StatusCode } from "./status.ts";
+
+/** What the server has to tell, for a log. */
+export type ServerEvent =
+  /** A handler threw something that is no status; `id` stands in the answer too. */
+  | { readonly t: "handler-failed"; readonly id: string; readonly path: string; readonly error: unknown }
+  /** The same after its call had been ended for another reason: usually an aborted wait. */
+  | { readonly t: "handler-failed-late"; readonly path: string; readonly error: unknown }
+  /** A connection was ended by us because the client broke a rule or a bound. */
+  | { readonly t: "connection-failed"; readonly peer: string; readonly code: string; readonly reason: string };
+
+type Phase =
+  | { readonly t: "serving" }
+  | { readonly t: "refusing"; readonly refusal: GrpcStatusError }
+  | { readonly t: "closing"; readonly refusal: GrpcStatusError };
+
+interface Route {
+  readonly service: Service;
+  readonly method: Method;
+}
+
+/** The calls of all connections: who serves them, how many there are, and how they end together. Knows no sockets. */
+export class RpcServer implements RequestMemory {
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly #tell: (event: ServerEvent) => void;
+  readonly #routes = new Map<string, Route>();
+  readonly #deadlines: Deadlines;
+  #phase: Phase = { t: "serving" };
+  #calls = 0;
+  /** How many of them end by themselves. */
+  #endingCalls = 0;
+  #heldBytes = 0;
+  #waiting: { readonly done: () => boolean; readonly resolve: () => void }[] = [];
+
+  readonly signalReason: (status: GrpcStatusError) => unknown;
+
+  /** `signalReason` makes what a handler is told that a call ended with. */
+  constructor(
+    limits: Limits,
+    clock: Clock,
+    tell: (event: ServerEvent) => void,
+    signalReason: (status: GrpcStatusError) => unknown = (status) => status,
+  ) {
+    this.signalReason = signalReason;
+    this.limits = limits;
+    this.clock = clock;
+    this.#tell = tell;
+    this.#deadlines = new Deadlines(clock);
+  }
+
+  register(service: Service): void {
+    for (const method of service.methods) {
+      const path = `/${service.name}/${method.name}`;
+      if (this.#routes.has(path)) throw new Error(`${path} is registered twice`);
+      this.#routes.set(path, { service, method });
+    }
+  }
+
+  /** Makes the protocol's side of a new connection. `onOutput` is called when there is something to send. */
+  connect(peer: string, onOutput: () => void): RpcConnection {
+    return new RpcConnection(this, peer, onOutput);
+  }
+
+  /** Calls that have begun and not ended. */
+  get activeCalls(): number {
+    return this.#calls;
+  }
+
+  /** New calls fail UNAVAILABLE with this sentence, but for services that serve while draining. */
+  refuseNewCalls(reason: string): void {
+    if (this.#phase.t === "serving") this.#phase = { t: "refusing", refusal: unavailable(reason) };
+  }
+
+  /** All new calls fail UNAVAILABLE with this sentence; answers it as the error that ends the others. */
+  closing(reason: string): GrpcStatusError {
+    const refusal = unavailable(reason);
+    this.#phase = { t: "closing", refusal };
+    return refusal;
+  }
+
+  /** No deadline is watched any more. */
+  close(): void {
+    this.#deadlines.close();
+  }
+
+  /** Resolves when no call is left but open-ended ones. */
+  idle(): Promise<void> {
+    return this.#when(() => this.#endingCalls === 0);
+  }
+
+  /** Resolves when no call is left at all. */
+  empty(): Promise<void> {
+    return this.#when(() => this.#calls === 0);
+  }
+
+  take(bytes: number): boolean {
+    this.#heldBytes += bytes;
+    return bytes <= 0 || this.#heldBytes <= this.limits.maxBufferedRequestBytes;
+  }
+
+  // For connections.
+
+  route(path: string): Route | undefined {
+    return this.#routes.get(path);
+  }
+
+  refusalOf(service: Service): GrpcStatusError | undefined {
+    const phase = this.#phase;
+    switch (phase.t) {
+      case "serving":
+        return undefined;
+      case "refusing":
+        return service.servesWhileDraining === true ? undefined : phase.refusal;
+      case "closing":
+        return phase.refusal;
+    }
+  }
+
+  begun(call: ServerCall): void {
+    this.#calls += 1;
+    if (call.method.openEnded !== true) this.#endingCalls += 1;
+  }
+
+  ended(call: ServerCall): void {
+    this.#calls -= 1;
+    if (call.method.openEnded !== true) this.#endingCalls -= 1;
+    if (this.#waiting.length === 0) return;
+    const met = this.#waiting.filter((waiter) => waiter.done());
+    this.#waiting = this.#waiting.filter((waiter) => !met.includes(waiter));
+    for (const waiter of met) waiter.resolve();
+  }
+
+  watch(call: ServerCall): void {
+    if (!call.hasEnded) call.deadlineBucket = this.#deadlines.add(call, call.expiresAtMs);
+  }
+
+  unwatch(call: ServerCall, bucket: number): void {
+    this.#deadlines.remove(call, bucket);
+  }
+
+  handlerFailed(path: string, error: unknown): string {
+    const id = randomBytes(4).toString("hex");
+    this.tell({ t: "handler-failed", id, path, error });
+    return `internal error, id ${id}; it is in the server's log`;
+  }
+
+  tell(event: ServerEvent): void {
+    try {
+      this.#tell(event);
+    } catch {
+      // A log that fails must not take connections with it, and there is nobody else to tell.
+    }
+  }
+
+  #when(done: () => boolean): Promise<void> {
+    if (done()) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push({ done, resolve });
+    return promise;
+  }
+}
+
+/** The calls of one connection. */
+export class RpcConnection implements CallOwner {
+  readonly peer: string;
+  readonly http2: Connection;
+  readonly #server: RpcServer;
+  /** Calls of this turn whose deadline is not watched yet; most have ended when the turn is over. */
+  #unwatched: ServerCall[] = [];
+  #receiving = false;
+
+  constructor(server: RpcServer, peer: string, onOutput: () => void) {
+    this.#server = server;
+    this.peer = peer;
+    this.http2 = new Connection(
+      server.limits,
+      { onRequest: (stream, tooLarge) => this.#request(stream, tooLarge), onOutput },
+      server.clock.nowMs(),
+    );
+  }
+
+  get memory(): RequestMemory {
+    return this.#server;
+  }
+
+  get maxReceiveMessageBytes(): number {
+    return this.#server.limits.maxReceiveMessageBytes;
+  }
+
+  /** Takes bytes from the client. */
+  receive(bytes: Uint8Array): void {
+    this.#receiving = true;
+    this.http2.receive(bytes, this.#server.clock.nowMs());
+    this.#receiving = false;
+    if (this.#unwatched.length === 0) return;
+    for (const call of this.#unwatched) this.#server.watch(call);
+    this.#unwatched.length = 0;
+  }
+
+  /** Ends every call with this status. */
+  cutAll(reason: GrpcStatusError): void {
+    for (const stream of [...this.http2.streams()]) {
+      if (stream.handler instanceof ServerCall) stream.handler.cut(reason);
+    }
+  }
+
+  wallMs(atMs: number): number {
+    const { clock } = this.#server;
+    return Math.round(clock.wallMs() + atMs - clock.nowMs());
+  }
+
+  nowMs(): number {
+    return this.#server.clock.nowMs();
+  }
+
+  watch(call: ServerCall): void {
+    if (this.#receiving) this.#unwatched.push(call);
+    else this.#server.watch(call);
+  }
+
+  unwatch(call: ServerCall, bucket: number): void {
+    this.#server.unwatch(call, bucket);
+  }
+
+  handlerFailed(path: string, error: unknown): string {
+    return this.#server.handlerFailed(path, error);
+  }
+
+  signalReason(status: GrpcStatusError): unknown {
+    return this.#server.signalReason(status);
+  }
+
+  lateFailure(path: string, error: unknown): void {
+    this.#server.tell({ t: "handler-failed-late", path, error });
+  }
+
+  ended(call: ServerCall): void {
+    this.#server.ended(call);
+  }
+
+  #request(stream: Stream, tooLarge: boolean): void {
+    if (tooLarge) {
+      const { maxHeaderListBytes } = this.#server.limits;
+      const details = `the request's metadata is larger than the ${maxHeaderListBytes} bytes allowed`;
+      endWithStatus(stream, StatusCode.RESOURCE_EXHAUSTED, details, []);
+      return;
+    }
+    const head = readRequestHead(stream.request);
+    switch (head.t) {
+      case "http":
+        stream.handler = new PlainAnswer(stream, head.status, head.text);
+        return;
+      case "bad-timeout":
+        endWithStatus(stream, StatusCode.INVALID_ARGUMENT, `grpc-timeout is malformed: ${head.value}`, []);
+        return;
+      case "bad-encoding": {
+        const details = `grpc-encoding ${head.value} is not served; there are ${acceptedEncodings}`;
+        endWithStatus(stream, StatusCode.UNIMPLEMENTED, details, ["grpc-accept-encoding", acceptedEncodings]);
+        return;
+      }
+      case "call":
+        this.#call(stream, head);
+        return;
+    }
+  }
+
+  #call(stream: Stream, head: ReturnType<typeof readRequestHead> & { readonly t: "call" }): void {
+    const route = this.#server.route(stream.request.path);
+    if (route === undefined) {
+      endWithStatus(stream, StatusCode.UNIMPLEMENTED, `there is no method ${stream.request.path}`, []);
+      return;
+    }
+    const refusal = this.#server.refusalOf(route.service);
+    if (refusal !== undefined) {
+      endWithStatus(stream, refusal.code, refusal.message, []);
+      return;
+    }
+    const call = new ServerCall(this.http2, stream, route.method, head, this);
+    stream.handler = call;
+    this.#server.begun(call);
+    call.begin();
+  }
+}
+
+function unavailable(reason: string): GrpcStatusError {
+  return GrpcStatusError.of("UNAVAILABLE", reason);
+}

@@ -1,0 +1,504 @@
+import type { Connection } from "../http2/connection/connection.ts";
+import { copySmall } from "../http2/connection/sender.ts";
+import type { Stream, StreamHandler } from "../http2/connection/stream.ts";
+import { readUint32, writeUint32 } from "../http2/frame/frame-header.ts";
+import { answerHeaders, endWithStatus, gzipAnswerHeaders, okTrailers, trailersOnly } from "./answers.ts";
+import type { BidiStreamingCall } from "./call.ts";
+import { acceptsGzip, deflate } from "./compression.ts";
+import type { Expiring } from "./deadlines.ts";
+import { messagePrefixBytes } from "./message-reader.ts";
+import { OutputWriter } from "./message-writer.ts";
+import { appendMetadata, FieldMetadata, metadataFields, type RequestMetadata } from "./metadata.ts";
+import type { RequestHead } from "./request-head.ts";
+import { type MessageTarget, type RequestMemory, RequestMessages } from "./request-messages.ts";
+import { RequestStream } from "./request-stream.ts";
+import type { Method } from "./service.ts";
+import { GrpcStatusError, type MetadataValue, StatusCode } from "./status.ts";
+
+/** What a call needs of the server that it belongs to. */
+export interface CallOwner {
+  readonly memory: RequestMemory;
+  readonly maxReceiveMessageBytes: number;
+  readonly peer: string;
+  /** A wall-clock time for one of the connection's clock. */
+  wallMs(atMs: number): number;
+  nowMs(): number;
+  /** Watches over the call's deadline from the end of this turn on. */
+  watch(call: ServerCall): void;
+  unwatch(call: ServerCall, bucket: number): void;
+  /** What a handler is told that a call ended with. */
+  signalReason(status: GrpcStatusError): unknown;
+  /** A handler failed by a bug; answers the sentence that the client gets. */
+  handlerFailed(path: string, error: unknown): string;
+  /** A handler failed after its call had been ended for another reason. */
+  lateFailure(path: string, error: unknown): void;
+  /** The last byte was written or the client is gone, and the handler has returned. */
+  ended(call: ServerCall): void;
+}
+
+/** A message up to this is copied into the output at once; a larger one waits as it is until it is framed. */
+const smallMessageBytes = 500;
+/** A call that the client resets this close to its deadline ended because of it: its timer and ours are not in step. */
+const deadlineToleranceMs = 10;
+const writer = new OutputWriter();
+
+/**
+ * One call: a request's messages to its handler, and what the handler says back into the stream.
+ *
+ * The handler is `waiting` for its request, `running` or `done`; the answer is `open` until a status is given, then
+ * `settled`, and `over` when its last byte is in the output or the stream is gone. When both are at their end the call
+ * has ended. A call that is cut (deadline, cancellation, shutdown) settles at once, and its signal tells the handler.
+ */
+export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiStreamingCall<unknown, unknown> {
+  readonly path: string;
+  readonly method: Method;
+  /** When the deadline passes, by the connection's clock; Infinity without one. */
+  readonly expiresAtMs: number;
+  /** Where the deadline is kept; undefined while it is not watched. */
+  deadlineBucket: number | undefined;
+  readonly #owner: CallOwner;
+  readonly #connection: Connection;
+  readonly #stream: Stream;
+  readonly #head: RequestHead & { readonly t: "call" };
+  #metadata: FieldMetadata | undefined;
+  #messages: RequestMessages | undefined;
+  #requests: RequestStream | undefined;
+  #request: Uint8Array | undefined;
+  #headers: string[] | undefined;
+  #trailers: string[] | undefined;
+  #controller: AbortController | undefined;
+  #cutBy: GrpcStatusError | undefined;
+  #room: PromiseWithResolvers<void> | undefined;
+  #gzip = false;
+  #handler: "waiting" | "running" | "done" = "waiting";
+  #settled = false;
+  #over = false;
+  #ended = false;
+
+  constructor(
+    connection: Connection,
+    stream: Stream,
+    method: Method,
+    head: RequestHead & { readonly t: "call" },
+    owner: CallOwner,
+  ) {
+    this.path = stream.request.path;
+    this.method = method;
+    this.#connection = connection;
+    this.#stream = stream;
+    this.#head = head;
+    this.#owner = owner;
+    this.expiresAtMs = head.timeoutMs === undefined ? Number.POSITIVE_INFINITY : stream.openedAtMs + head.timeoutMs;
+    if (head.timeoutMs !== undefined) owner.watch(this);
+  }
+
+  /** True when handler and answer are at their end. */
+  get hasEnded(): boolean {
+    return this.#ended;
+  }
+
+  // For the handler.
+
+  get peer(): string {
+    return this.#owner.peer;
+  }
+
+  get metadata(): RequestMetadata {
+    this.#metadata ??= new FieldMetadata(this.#stream.request.fields);
+    return this.#metadata;
+  }
+
+  get deadlineMs(): number | undefined {
+    return this.expiresAtMs === Number.POSITIVE_INFINITY ? undefined : this.#owner.wallMs(this.expiresAtMs);
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      // Made on first use: most unary handlers never look.
+      this.#controller = new AbortController();
+      if (this.#cutBy !== undefined) this.#controller.abort(this.#owner.signalReason(this.#cutBy));
+    }
+    return this.#controller.signal;
+  }
+
+  get requests(): RequestStream {
+    this.#requests ??= new RequestStream(() => this.#messages?.advance());
+    return this.#requests;
+  }
+
+  setHeader(key: string, value: MetadataValue | readonly MetadataValue[]): void {
+    this.#headers ??= [];
+    appendMetadata(this.#headers, key, value);
+  }
+
+  setTrailer(key: string, value: MetadataValue | readonly MetadataValue[]): void {
+    this.#trailers ??= [];
+    appendMetadata(this.#trailers, key, value);
+  }
+
+  compress(): void {
+    if (!this.#stream.headersSent) this.#gzip = acceptsGzip(this.#head.acceptEncoding);
+  }
+
+  sendHeaders(): void {
+    if (this.#isDeaf || this.#stream.headersSent) return;
+    this.#stream.sendHeaders(this.#gzip ? gzipAnswerHeaders : answerHeaders, this.#headers ?? noFields, false);
+  }
+
+  write(message: unknown): boolean {
+    if (this.#isDeaf) return false;
+    this.#send(message);
+    return this.#connection.sender.hasRoom(this.#stream);
+  }
+
+  drained(): Promise<void> {
+    if (this.#isDeaf || !this.#stream.wantsRoom) return Promise.resolve();
+    this.#room ??= Promise.withResolvers<void>();
+    return this.#room.promise;
+  }
+
+  // From the stream.
+
+  onData(bytes: Uint8Array, start: number, end: number, last: boolean): void {
+    if (last && this.#messages === undefined && this.#takesAtOnce(bytes, start, end)) return;
+    if (this.#messages === undefined) {
+      const { maxReceiveMessageBytes, memory } = this.#owner;
+      const bounds = { maxMessageBytes: maxReceiveMessageBytes, memory };
+      this.#messages = new RequestMessages(this.#stream, this, this.#head.encoding, bounds);
+      if (this.#takesStream) this.#run(undefined);
+    }
+    this.#messages.feed(bytes, start, end, last);
+  }
+
+  onReset(): void {
+    this.#goOver();
+    this.cut(this.#isPastDeadline() ? deadlineExceeded() : cancelled());
+    this.#settle();
+    this.#checkEnd();
+  }
+
+  onSent(): void {
+    this.#goOver();
+    this.#checkEnd();
+  }
+
+  onWritable(): void {
+    this.#wake();
+  }
+
+  // From the request's messages.
+
+  get wantsMessage(): boolean {
+    return this.#takesStream ? (this.#requests?.isRead ?? false) : true;
+  }
+
+  onMessage(bytes: Uint8Array): void {
+    if (this.#takesStream) {
+      try {
+        this.requests.message(this.#decode(bytes));
+      } catch (thrown) {
+        this.#failRequests(thrown as GrpcStatusError);
+      }
+    } else if (this.#request === undefined) this.#request = bytes;
+    else this.#end(GrpcStatusError.of("UNIMPLEMENTED", `${this.path} takes one request message, a second one came`));
+  }
+
+  onEnd(): void {
+    if (this.#takesStream) {
+      // Node's client ends a stream that it cancels and resets it right behind: the reset is what counts.
+      setImmediate(() => this.requests.end());
+      return;
+    }
+    const request = this.#request;
+    this.#request = undefined;
+    if (request !== undefined) this.#run(request);
+    else this.#end(GrpcStatusError.of("UNIMPLEMENTED", `${this.path} takes one request message, none came`));
+  }
+
+  onFailure(error: GrpcStatusError): void {
+    this.#failRequests(error);
+  }
+
+  // From the server.
+
+  /** Opens a call without request messages yet, so that a streaming handler may speak first. */
+  begin(): void {
+    if (this.#takesStream) this.onData(noBytes, 0, 0, false);
+  }
+
+  expire(): void {
+    this.deadlineBucket = undefined;
+    this.cut(deadlineExceeded());
+  }
+
+  /** Ends the call with this status, whatever its handler does; the signal tells the handler. */
+  cut(reason: GrpcStatusError): void {
+    if (this.#settled || this.#cutBy !== undefined) return;
+    this.#cutBy = reason;
+    if (this.#requests !== undefined || this.#controller !== undefined) {
+      const told = this.#owner.signalReason(reason);
+      this.#requests?.fail(told);
+      this.#controller?.abort(told);
+    }
+    // Nobody waits for what is not sent yet, and the status should not either.
+    this.#stream.dropPending();
+    this.#end(reason);
+  }
+
+  /** Nothing that the handler says goes out any more; true while its signal fires, too. */
+  get #isDeaf(): boolean {
+    return this.#settled || this.#cutBy !== undefined;
+  }
+
+  get #takesStream(): boolean {
+    return this.method.kind === "client-streaming" || this.method.kind === "bidi-streaming";
+  }
+
+  /** A request of one message that came in one piece, as most do: nothing is copied and nothing set up. */
+  #takesAtOnce(bytes: Uint8Array, start: number, end: number): boolean {
+    const length = end - start - messagePrefixBytes;
+    if (this.#takesStream || length < 0 || bytes[start] !== 0 || readUint32(bytes, start + 1) !== length) return false;
+    if (length > this.#owner.maxReceiveMessageBytes) return false;
+    this.#run(bytes.subarray(start + messagePrefixBytes, end));
+    return true;
+  }
+
+  #run(request: Uint8Array | undefined): void {
+    if (this.#settled) return;
+    this.#handler = "running";
+    try {
+      const { method } = this;
+      switch (method.kind) {
+        case "unary": {
+          const response = method.handler(this.#decode(request), this);
+          if (response instanceof Promise) this.#whenDone(response, true);
+          else this.#answer(response);
+          return;
+        }
+        case "server-streaming":
+          this.#whenDone(method.handler(this.#decode(request), this), false);
+          return;
+        case "client-streaming":
+          this.#whenDone(method.handler(this), true);
+          return;
+        case "bidi-streaming":
+          this.#whenDone(method.handler(this), false);
+          return;
+      }
+    } catch (thrown) {
+      this.#fail(thrown);
+    }
+  }
+
+  #whenDone(promise: Promise<unknown>, answers: boolean): void {
+    promise.then(
+      (response) => {
+        if (answers) this.#answer(response);
+        else this.#finish();
+      },
+      (thrown: unknown) => this.#fail(thrown),
+    );
+  }
+
+  #answer(response: unknown): void {
+    try {
+      if (!this.#settled) this.#send(response);
+    } catch (thrown) {
+      this.#fail(thrown);
+      return;
+    }
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#returned();
+    if (!this.#settled) {
+      this.sendHeaders();
+      this.#settle();
+      this.#stream.sendTrailers(okTrailers, this.#trailers ?? noFields);
+    }
+    this.#checkEnd();
+  }
+
+  #fail(thrown: unknown): void {
+    this.#returned();
+    const status = GrpcStatusError.from(thrown);
+    if (this.#settled) {
+      // An aborted wait ends in some error, usually a harmless one; still it is not lost.
+      if (status === undefined) this.#owner.lateFailure(this.path, thrown);
+    } else {
+      this.#end(status ?? this.#internal(thrown));
+    }
+    this.#checkEnd();
+  }
+
+  #returned(): void {
+    if (this.#handler === "running" && this.#over) this.#connection.linger(-1);
+    this.#handler = "done";
+  }
+
+  #internal(thrown: unknown): GrpcStatusError {
+    return GrpcStatusError.of("INTERNAL", this.#owner.handlerFailed(this.path, thrown));
+  }
+
+  #failRequests(error: GrpcStatusError): void {
+    this.#requests?.fail(this.#owner.signalReason(error));
+    this.cut(error);
+  }
+
+  /** Settles with a status that is not OK. */
+  #end(status: GrpcStatusError): void {
+    if (this.#settled) return;
+    let trailers: string[];
+    let sent = status;
+    try {
+      trailers = [...(this.#trailers ?? noFields), ...metadataFields(status.trailers)];
+    } catch (thrown) {
+      trailers = [];
+      sent = this.#internal(thrown);
+    }
+    this.#settle();
+    if (!this.#stream.open) return;
+    if (status.code === StatusCode.OK) {
+      this.sendOk(trailers);
+      return;
+    }
+    if (this.#headers !== undefined && !this.#stream.headersSent) {
+      trailers.unshift(...this.#headers);
+      this.#headers = undefined;
+    }
+    endWithStatus(this.#stream, sent.code, sent.message, this.#fitting(trailers));
+  }
+
+  /** An error with the code OK is a strange way to end well, and it is one. */
+  sendOk(trailers: readonly string[]): void {
+    this.#stream.sendHeaders(trailersOnly, this.#headers ?? noFields, false);
+    this.#stream.sendTrailers(okTrailers, trailers);
+  }
+
+  /** Metadata that the client would refuse takes the status with it, so then it stays behind. */
+  #fitting(trailers: string[]): readonly string[] {
+    let bytes = 0;
+    for (const text of trailers) bytes += text.length + 16;
+    const statusBytes = 1024;
+    return bytes + statusBytes <= this.#connection.peerMaxHeaderListBytes ? trailers : noFields;
+  }
+
+  #settle(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#messages?.close();
+    this.#wake();
+  }
+
+  #isPastDeadline(): boolean {
+    return this.#owner.nowMs() >= this.expiresAtMs - deadlineToleranceMs;
+  }
+
+  #goOver(): void {
+    this.#over = true;
+    if (this.#handler === "running") this.#connection.linger(1);
+  }
+
+  #checkEnd(): void {
+    if (this.#ended || !this.#over || this.#handler === "running") return;
+    this.#ended = true;
+    if (this.deadlineBucket !== undefined) this.#owner.unwatch(this, this.deadlineBucket);
+    this.#owner.ended(this);
+  }
+
+  #wake(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+
+  #decode(bytes: Uint8Array | undefined): unknown {
+    try {
+      return this.method.decodeRequest(bytes ?? noBytes);
+    } catch (thrown) {
+      const status = GrpcStatusError.from(thrown);
+      if (status !== undefined) throw status;
+      const problem = thrown instanceof Error ? thrown.message : String(thrown);
+      throw GrpcStatusError.of("INVALID_ARGUMENT", `the request is not a valid message: ${problem}`, {
+        cause: thrown,
+      });
+    }
+  }
+
+  #send(message: unknown): void {
+    if (this.#gzip) {
+      const bytes = deflate(this.#encode(message));
+      this.sendHeaders();
+      this.#sendFramed(1, bytes);
+    } else if (this.method.encodeInto !== undefined) {
+      this.sendHeaders();
+      this.#sendInPlace(message, this.method.encodeInto);
+    } else {
+      const bytes = this.method.encodeResponse(message);
+      this.sendHeaders();
+      this.#sendFramed(0, bytes);
+    }
+  }
+
+  #encode(message: unknown): Uint8Array {
+    const { encodeInto } = this.method;
+    if (encodeInto === undefined) return this.method.encodeResponse(message);
+    writer.openOwn();
+    encodeInto(message, writer);
+    return writer.written;
+  }
+
+  /** The encoder writes into the output. What it wrote is thrown away by not committing, when it throws. */
+  #sendInPlace(message: unknown, encodeInto: NonNullable<Method["encodeInto"]>): void {
+    const { sender } = this.#connection;
+    const at = sender.begin(this.#stream);
+    if (at < 0) writer.openOwn();
+    else writer.open(sender.output.chunk, at + messagePrefixBytes);
+    encodeInto(message, writer);
+    if (at >= 0 && writer.inPlace) {
+      const { length } = writer;
+      writePrefix(sender.output.chunk, at, 0, length);
+      if (sender.commit(this.#stream, at, messagePrefixBytes + length)) {
+        this.#connection.changed();
+        return;
+      }
+    }
+    // A copy where it lies in the output, which is written over next.
+    this.#sendFramed(0, writer.inPlace ? new Uint8Array(writer.written) : writer.written);
+  }
+
+  #sendFramed(flag: 0 | 1, bytes: Uint8Array): void {
+    const { sender } = this.#connection;
+    if (bytes.length <= smallMessageBytes) {
+      const at = sender.begin(this.#stream);
+      if (at >= 0) {
+        const { chunk } = sender.output;
+        copySmall(bytes, chunk, writePrefix(chunk, at, flag, bytes.length));
+        if (sender.commit(this.#stream, at, messagePrefixBytes + bytes.length)) {
+          this.#connection.changed();
+          return;
+        }
+      }
+    }
+    const prefix = new Uint8Array(messagePrefixBytes);
+    writePrefix(prefix, 0, flag, bytes.length);
+    sender.sendPieces(this.#stream, prefix, bytes);
+    this.#connection.changed();
+  }
+}
+
+function writePrefix(out: Uint8Array, at: number, flag: 0 | 1, length: number): number {
+  out[at] = flag;
+  return writeUint32(out, at + 1, length);
+}
+
+function deadlineExceeded(): GrpcStatusError {
+  return GrpcStatusError.of("DEADLINE_EXCEEDED", "the deadline of the call has passed");
+}
+
+function cancelled(): GrpcStatusError {
+  return GrpcStatusError.of("CANCELLED", "the client cancelled the call or its connection broke");
+}
+
+const noFields: readonly string[] = [];
+const noBytes = new Uint8Array();
