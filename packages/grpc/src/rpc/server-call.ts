@@ -1,17 +1,16 @@
 import type { Connection } from "../http2/connection/connection.ts";
-import { copySmall } from "../http2/connection/sender.ts";
 import type { Stream, StreamHandler } from "../http2/connection/stream.ts";
-import { readUint32, writeUint32 } from "../http2/frame/frame-header.ts";
+import { readUint32 } from "../http2/frame/frame-header.ts";
 import { answerHeaders, endWithStatus, gzipAnswerHeaders, okTrailers, trailersOnly } from "./answers.ts";
 import type { BidiStreamingCall } from "./call.ts";
-import { acceptsGzip, deflate } from "./compression.ts";
+import { acceptsGzip } from "./compression.ts";
 import type { Expiring } from "./deadlines.ts";
 import { messagePrefixBytes } from "./message-reader.ts";
-import { OutputWriter } from "./message-writer.ts";
 import { appendMetadata, FieldMetadata, metadataFields, type RequestMetadata } from "./metadata.ts";
 import type { RequestHead } from "./request-head.ts";
 import { type MessageTarget, type RequestMemory, RequestMessages } from "./request-messages.ts";
 import { RequestStream } from "./request-stream.ts";
+import { sendMessage } from "./response-messages.ts";
 import type { Method } from "./service.ts";
 import { GrpcStatusError, type MetadataValue, StatusCode } from "./status.ts";
 
@@ -36,11 +35,8 @@ export interface CallOwner {
   ended(call: ServerCall): void;
 }
 
-/** A message up to this is copied into the output at once; a larger one waits as it is until it is framed. */
-const smallMessageBytes = 500;
 /** A call that the client resets this close to its deadline ended because of it: its timer and ours are not in step. */
 const deadlineToleranceMs = 10;
-const writer = new OutputWriter();
 
 /**
  * One call: a request's messages to its handler, and what the handler says back into the stream.
@@ -426,70 +422,9 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
   }
 
   #send(message: unknown): void {
-    if (this.#gzip) {
-      const bytes = deflate(this.#encode(message));
-      this.sendHeaders();
-      this.#sendFramed(1, bytes);
-    } else if (this.method.encodeInto !== undefined) {
-      this.sendHeaders();
-      this.#sendInPlace(message, this.method.encodeInto);
-    } else {
-      const bytes = this.method.encodeResponse(message);
-      this.sendHeaders();
-      this.#sendFramed(0, bytes);
-    }
+    this.sendHeaders();
+    sendMessage(this.#connection, this.#stream, this.method, message, this.#gzip);
   }
-
-  #encode(message: unknown): Uint8Array {
-    const { encodeInto } = this.method;
-    if (encodeInto === undefined) return this.method.encodeResponse(message);
-    writer.openOwn();
-    encodeInto(message, writer);
-    return writer.written;
-  }
-
-  /** The encoder writes into the output. What it wrote is thrown away by not committing, when it throws. */
-  #sendInPlace(message: unknown, encodeInto: NonNullable<Method["encodeInto"]>): void {
-    const { sender } = this.#connection;
-    const at = sender.begin(this.#stream);
-    if (at < 0) writer.openOwn();
-    else writer.open(sender.output.chunk, at + messagePrefixBytes);
-    encodeInto(message, writer);
-    if (at >= 0 && writer.inPlace) {
-      const { length } = writer;
-      writePrefix(sender.output.chunk, at, 0, length);
-      if (sender.commit(this.#stream, at, messagePrefixBytes + length)) {
-        this.#connection.changed();
-        return;
-      }
-    }
-    // A copy where it lies in the output, which is written over next.
-    this.#sendFramed(0, writer.inPlace ? new Uint8Array(writer.written) : writer.written);
-  }
-
-  #sendFramed(flag: 0 | 1, bytes: Uint8Array): void {
-    const { sender } = this.#connection;
-    if (bytes.length <= smallMessageBytes) {
-      const at = sender.begin(this.#stream);
-      if (at >= 0) {
-        const { chunk } = sender.output;
-        copySmall(bytes, chunk, writePrefix(chunk, at, flag, bytes.length));
-        if (sender.commit(this.#stream, at, messagePrefixBytes + bytes.length)) {
-          this.#connection.changed();
-          return;
-        }
-      }
-    }
-    const prefix = new Uint8Array(messagePrefixBytes);
-    writePrefix(prefix, 0, flag, bytes.length);
-    sender.sendPieces(this.#stream, prefix, bytes);
-    this.#connection.changed();
-  }
-}
-
-function writePrefix(out: Uint8Array, at: number, flag: 0 | 1, length: number): number {
-  out[at] = flag;
-  return writeUint32(out, at + 1, length);
 }
 
 function deadlineExceeded(): GrpcStatusError {

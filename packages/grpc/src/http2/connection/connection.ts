@@ -2,23 +2,26 @@ import type { Limits } from "../../limits.ts";
 import { ErrorCode, type ErrorName } from "../error-code.ts";
 import { readData } from "../frame/data.ts";
 import { defaultMaxFrameBytes, FrameFlag, FrameType, maxInt31 } from "../frame/frame-header.ts";
-import { goAwayFrameBytes, readGoAway, writeGoAway } from "../frame/goaway.ts";
+import { readGoAway } from "../frame/goaway.ts";
 import { readHeaders } from "../frame/headers.ts";
-import { pingFrameBytes, readPing, writePing } from "../frame/ping.ts";
+import { readPing } from "../frame/ping.ts";
 import { priorityPayloadBytes, readPriorityDependency } from "../frame/priority.ts";
 import { readRstStream } from "../frame/rst-stream.ts";
-import { readSettings, SettingId, settingsFrameBytes, writeSettings, writeSettingsAck } from "../frame/settings.ts";
-import { readWindowUpdate, windowUpdateBytes, writeWindowUpdate } from "../frame/window-update.ts";
+import { readSettings, SettingId } from "../frame/settings.ts";
+import { readWindowUpdate } from "../frame/window-update.ts";
 import { HpackDecoder } from "../hpack/decoder.ts";
 import { HpackError } from "../hpack/hpack-error.ts";
 import { Http2Error } from "../http2-error.ts";
 import { BandwidthEstimate } from "./bandwidth.ts";
 import { Budget } from "./budget.ts";
 import { ClosedStreams } from "./closed-streams.ts";
+import { ControlFrames } from "./control-frames.ts";
+import { checkBlockBytes, FieldBlock } from "./field-block.ts";
 import type { FixedFields } from "./fixed-fields.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { Lifetime } from "./lifetime.ts";
 import { PingPolice } from "./ping-police.ts";
+import { ReceiveWindow } from "./receive-window.ts";
 import { areTrailersWellFormed, readRequestFields } from "./request-fields.ts";
 import { Sender, type SenderOwner } from "./sender.ts";
 import { type PendingTrailers, Stream, type StreamOwner } from "./stream.ts";
@@ -43,28 +46,16 @@ type Phase =
   | { readonly t: "leaving" }
   | { readonly t: "closed" };
 
-/** A field block of which a part came. */
-interface OpenBlock {
-  readonly streamId: number;
-  readonly flags: number;
-  readonly parts: Uint8Array[];
-  bytes: number;
-  readonly startedAtMs: number;
-}
-
 const clientSettings = { awaited: 0, received: 1 } as const;
 const keepalivePing: Buffer = Buffer.from("alive?\0\0", "latin1");
 const bandwidthPing: Buffer = Buffer.from("howfast?", "latin1");
 const goAwayPing: Buffer = Buffer.from("leaving!", "latin1");
 /** A client that does not answer the ping behind the first GOAWAY gets the second one after this. */
 const goAwayPingTimeoutMs = 5_000;
-/** Receive window of the connection at least: it must not be what holds one large request back. */
-const leastConnectionWindowBytes = 1024 * 1024;
 /** Streams whose windows move when the initial window changes, per unit of the control budget. */
 const windowsPerCost = 64;
 /** A request taken back after this was more than a burst of noise. */
 const resetMatureMs = 1_000;
-const maxDebugBytes = 200;
 
 /**
  * The server's side of an HTTP/2 connection (RFC 9113) without a socket and without timers: bytes and clock readings
@@ -77,6 +68,7 @@ export class Connection implements StreamOwner, SenderOwner {
   readonly #limits: Limits;
   readonly #events: ConnectionEvents;
   readonly #sender: Sender;
+  readonly #frames: ControlFrames;
   readonly #reader: FrameReader;
   readonly #decoder = new HpackDecoder();
   readonly #streams = new Map<number, Stream>();
@@ -85,12 +77,13 @@ export class Connection implements StreamOwner, SenderOwner {
   readonly #resets: Budget;
   readonly #pings: PingPolice;
   readonly #estimate: BandwidthEstimate;
+  readonly #window: ReceiveWindow;
   readonly #lifetime: Lifetime;
   readonly #openedAtMs: number;
   #phase: Phase = { t: "open" };
   #finished = false;
   #settings: number = clientSettings.awaited;
-  #block: OpenBlock | undefined;
+  #block: FieldBlock | undefined;
   #nowMs: number;
   /** Number of the newest stream seen, and of the newest that was taken. */
   #lastSeenId = 0;
@@ -99,10 +92,6 @@ export class Connection implements StreamOwner, SenderOwner {
   #lingering = 0;
   #peerInitialWindow = 65_535;
   #peerMaxHeaderListBytes = Number.POSITIVE_INFINITY;
-  /** What the client may still send on the whole connection, and what it sent since the last credit. */
-  #receiveWindow: number;
-  #receiveTarget: number;
-  #uncreditedBytes = 0;
   /** Inside `receive` or `tick` the owner looks for output anyway. */
   #busy = false;
   #failure: Http2Error | undefined;
@@ -113,6 +102,7 @@ export class Connection implements StreamOwner, SenderOwner {
     this.#nowMs = nowMs;
     this.#openedAtMs = nowMs;
     this.#sender = new Sender(this, limits.maxUnflushedBytes);
+    this.#frames = new ControlFrames(this.#sender);
     this.#reader = new FrameReader(defaultMaxFrameBytes, (type, flags, id, bytes, start, end) =>
       this.#frame(type, flags, id, bytes, start, end),
     );
@@ -121,8 +111,7 @@ export class Connection implements StreamOwner, SenderOwner {
     this.#pings = new PingPolice(limits);
     this.#estimate = new BandwidthEstimate(limits.initialWindowBytes, limits.maxWindowBytes);
     this.#lifetime = new Lifetime(limits, nowMs, random);
-    this.#receiveTarget = Math.max(leastConnectionWindowBytes, limits.initialWindowBytes);
-    this.#receiveWindow = this.#receiveTarget;
+    this.#window = new ReceiveWindow(limits.initialWindowBytes);
     this.#sendPreface();
   }
 
@@ -200,12 +189,12 @@ export class Connection implements StreamOwner, SenderOwner {
   leave(): void {
     if (this.#phase.t !== "open" || this.#finished) return;
     if (!this.established) {
-      this.#goAway(maxInt31, "NO_ERROR", "");
+      this.#frames.goAway(maxInt31, "NO_ERROR", "");
       this.#finish();
     } else {
       this.#phase = { t: "announced", sinceMs: this.#nowMs };
-      this.#goAway(maxInt31, "NO_ERROR", "");
-      this.#ping(goAwayPing);
+      this.#frames.goAway(maxInt31, "NO_ERROR", "");
+      this.#frames.ping(goAwayPing);
     }
     this.#changed();
   }
@@ -213,7 +202,7 @@ export class Connection implements StreamOwner, SenderOwner {
   /** Ends the connection with GOAWAY; streams still open are reset. */
   close(code: ErrorName, reason: string): void {
     if (this.#finished) return;
-    this.#goAway(this.#lastTakenId, code, reason);
+    this.#frames.goAway(this.#lastTakenId, code, reason);
     this.#finish();
     this.#changed();
   }
@@ -270,10 +259,10 @@ export class Connection implements StreamOwner, SenderOwner {
     stream.receiveTarget = Math.max(target, stream.receiveTarget);
     stream.uncreditedBytes = 0;
     stream.receiveWindow += increment;
-    this.#sendWindowUpdate(stream.id, increment);
+    this.#frames.windowUpdate(stream.id, increment);
     if (this.#estimate.wantsSample) {
       this.#estimate.begin();
-      this.#ping(bandwidthPing);
+      this.#frames.ping(bandwidthPing);
     }
     this.#changed();
   }
@@ -316,7 +305,7 @@ export class Connection implements StreamOwner, SenderOwner {
 
   #fail(error: Http2Error): void {
     this.#failure = error;
-    this.#goAway(this.#lastTakenId, error.code, error.message);
+    this.#frames.goAway(this.#lastTakenId, error.code, error.message);
     this.#finish();
   }
 
@@ -357,7 +346,7 @@ export class Connection implements StreamOwner, SenderOwner {
       case "nothing":
         return;
       case "ping":
-        if (this.established) this.#ping(keepalivePing);
+        if (this.established) this.#frames.ping(keepalivePing);
         return;
       case "vanished":
         throw new Http2Error("NO_ERROR", "the client did not answer a ping");
@@ -372,7 +361,7 @@ export class Connection implements StreamOwner, SenderOwner {
   /** The second step of leaving. */
   #takeNoMore(): void {
     this.#phase = { t: "leaving" };
-    this.#goAway(this.#lastTakenId, "NO_ERROR", "");
+    this.#frames.goAway(this.#lastTakenId, "NO_ERROR", "");
     if (this.#streams.size === 0) this.#finish();
   }
 
@@ -386,30 +375,12 @@ export class Connection implements StreamOwner, SenderOwner {
 
   #sendPreface(): void {
     const { maxConcurrentStreams, initialWindowBytes, maxHeaderListBytes } = this.#limits;
-    const settings: [number, number][] = [
+    this.#frames.settings([
       [SettingId.MAX_CONCURRENT_STREAMS, Math.min(maxConcurrentStreams, maxInt31)],
       [SettingId.INITIAL_WINDOW_SIZE, initialWindowBytes],
       [SettingId.MAX_HEADER_LIST_SIZE, Math.min(maxHeaderListBytes, maxInt31)],
-    ];
-    const output = this.#sender.reserve(settingsFrameBytes(settings.length));
-    output.at = writeSettings(output.chunk, output.at, settings);
-    this.#sendWindowUpdate(0, this.#receiveTarget - 65_535);
-  }
-
-  #sendWindowUpdate(streamId: number, increment: number): void {
-    const output = this.#sender.reserve(windowUpdateBytes);
-    output.at = writeWindowUpdate(output.chunk, output.at, streamId, increment);
-  }
-
-  #ping(payload: Uint8Array, ack = false): void {
-    const output = this.#sender.reserve(pingFrameBytes);
-    output.at = writePing(output.chunk, output.at, payload, ack);
-  }
-
-  #goAway(lastStreamId: number, code: ErrorName, reason: string): void {
-    const debug = Buffer.from(reason, "utf8").subarray(0, maxDebugBytes);
-    const output = this.#sender.reserve(goAwayFrameBytes(debug.length));
-    output.at = writeGoAway(output.chunk, output.at, { lastStreamId, errorCode: ErrorCode[code] }, debug);
+    ]);
+    this.#frames.windowUpdate(0, this.#window.targetBytes - 65_535);
   }
 
   /** Answers a broken rule that concerns one stream alone. */
@@ -480,9 +451,8 @@ export class Connection implements StreamOwner, SenderOwner {
   #data(flags: number, id: number, bytes: Uint8Array, start: number, end: number): void {
     this.#checkNotIdle(id, "DATA");
     const length = end - start;
-    this.#receiveWindow -= length;
-    if (this.#receiveWindow < 0) throw new Http2Error("FLOW_CONTROL_ERROR", "more DATA than the connection's window");
-    this.#creditConnection(length);
+    const credit = this.#window.received(length, this.#estimate.windowBytes);
+    if (credit > 0) this.#frames.windowUpdate(0, credit);
     const content = readData(bytes, start, end, flags);
     const contentBytes = content.end - content.start;
     const last = (flags & FrameFlag.END_STREAM) !== 0;
@@ -521,18 +491,6 @@ export class Connection implements StreamOwner, SenderOwner {
     return stream.receivedBytes > contentLength || (last && stream.receivedBytes !== contentLength);
   }
 
-  /** The connection's credit comes back at once, so that one slow stream does not hold up the others. */
-  #creditConnection(bytes: number): void {
-    this.#uncreditedBytes += bytes;
-    if (this.#uncreditedBytes * 2 < this.#receiveTarget) return;
-    const target = Math.max(this.#receiveTarget, Math.min(2 * this.#estimate.windowBytes, maxInt31));
-    const increment = this.#uncreditedBytes + target - this.#receiveTarget;
-    this.#receiveTarget = target;
-    this.#uncreditedBytes = 0;
-    this.#receiveWindow += increment;
-    this.#sendWindowUpdate(0, increment);
-  }
-
   #headers(flags: number, id: number, bytes: Uint8Array, start: number, end: number): void {
     if (id === 0 || id % 2 === 0) throw new Http2Error("PROTOCOL_ERROR", "HEADERS on a stream that no client opens");
     const payload = readHeaders(bytes, start, end, flags);
@@ -542,10 +500,8 @@ export class Connection implements StreamOwner, SenderOwner {
       this.#fieldBlock(flags, id, bytes, payload.start, payload.end);
       return;
     }
-    // A copy, so that a small part does not keep all that was read with it.
-    const part = Uint8Array.prototype.slice.call(bytes, payload.start, payload.end);
-    this.#block = { streamId: id, flags, parts: [part], bytes: part.length, startedAtMs: this.#nowMs };
-    this.#checkBlockBytes(this.#block.bytes);
+    this.#block = new FieldBlock(id, flags, this.#nowMs, this.#limits.maxHeaderBlockBytes);
+    this.#block.add(bytes, payload.start, payload.end);
   }
 
   #checkLateHeaders(id: number): void {
@@ -565,25 +521,16 @@ export class Connection implements StreamOwner, SenderOwner {
     if (block === undefined) throw new Http2Error("PROTOCOL_ERROR", "CONTINUATION without HEADERS");
     // Many tiny parts cost more than their bytes (CVE-2024-27316).
     this.#charge(end - start < 256 ? 8 : 1);
-    block.bytes += end - start;
-    this.#checkBlockBytes(block.bytes);
-    if (end > start) block.parts.push(Uint8Array.prototype.slice.call(bytes, start, end));
+    block.add(bytes, start, end);
     if ((flags & FrameFlag.END_HEADERS) === 0) return;
     this.#block = undefined;
-    const whole = Buffer.concat(block.parts);
+    const whole = block.whole();
     this.#fieldBlock(block.flags, id, whole, 0, whole.length);
   }
 
-  #checkBlockBytes(bytes: number): void {
-    const { maxHeaderBlockBytes } = this.#limits;
-    if (bytes > maxHeaderBlockBytes) {
-      throw new Http2Error("ENHANCE_YOUR_CALM", `a field block has more than ${maxHeaderBlockBytes} bytes`);
-    }
-  }
-
   #fieldBlock(flags: number, id: number, bytes: Uint8Array, start: number, end: number): void {
-    this.#checkBlockBytes(end - start);
-    const { maxHeaderListBytes } = this.#limits;
+    const { maxHeaderBlockBytes, maxHeaderListBytes } = this.#limits;
+    checkBlockBytes(end - start, maxHeaderBlockBytes);
     const list = this.#decoder.decode(bytes, start, end, maxHeaderListBytes);
     const tooLarge = list.bytes > maxHeaderListBytes;
     const last = (flags & FrameFlag.END_STREAM) !== 0;
@@ -669,8 +616,7 @@ export class Connection implements StreamOwner, SenderOwner {
       this.#sender.blocks.encoder.limitTable(settings.headerTableBytes.lowest, settings.headerTableBytes.last);
     }
     if (settings.maxHeaderListBytes !== undefined) this.#peerMaxHeaderListBytes = settings.maxHeaderListBytes;
-    const output = this.#sender.reserve(settingsFrameBytes(0));
-    output.at = writeSettingsAck(output.chunk, output.at);
+    this.#frames.settingsAck();
     if (settings.initialWindowBytes !== undefined) this.#moveWindows(settings.initialWindowBytes);
   }
 
@@ -695,7 +641,7 @@ export class Connection implements StreamOwner, SenderOwner {
       if (!this.#pings.allows(this.#nowMs, this.#streams.size > 0)) {
         throw new Http2Error("ENHANCE_YOUR_CALM", "too_many_pings");
       }
-      this.#ping(payload, true);
+      this.#frames.ping(payload, true);
     } else if (bandwidthPing.equals(payload)) {
       this.#estimate.end();
     } else if (this.#phase.t === "announced" && goAwayPing.equals(payload)) {

@@ -1,0 +1,78 @@
+import type { Connection } from "../http2/connection/connection.ts";
+import { copySmall } from "../http2/connection/sender.ts";
+import type { Stream } from "../http2/connection/stream.ts";
+import { writeUint32 } from "../http2/frame/frame-header.ts";
+import { deflate } from "./compression.ts";
+import { messagePrefixBytes } from "./message-reader.ts";
+import { OutputWriter } from "./message-writer.ts";
+import type { Method } from "./service.ts";
+
+/** A message up to this is copied into the output at once; a larger one waits as it is until it is framed. */
+const smallMessageBytes = 500;
+/** One for all, because a message is written from its beginning to its end before the next begins. */
+const writer = new OutputWriter();
+
+/** Encodes a message and sends it behind its prefix. Throws what the encoder throws; nothing of the message is sent then. */
+export function sendMessage(
+  connection: Connection,
+  stream: Stream,
+  method: Method,
+  message: unknown,
+  compressed: boolean,
+): void {
+  const { encodeInto } = method;
+  if (compressed) sendFramed(connection, stream, 1, deflate(encode(method, message)));
+  else if (encodeInto === undefined) sendFramed(connection, stream, 0, method.encodeResponse(message));
+  else sendInPlace(connection, stream, message, encodeInto);
+  connection.changed();
+}
+
+function encode(method: Method, message: unknown): Uint8Array {
+  if (method.encodeInto === undefined) return method.encodeResponse(message);
+  writer.openOwn();
+  method.encodeInto(message, writer);
+  return writer.written;
+}
+
+/** The encoder writes into the output. What it wrote is dropped by not committing, when it throws or does not fit. */
+function sendInPlace(
+  { sender }: Connection,
+  stream: Stream,
+  message: unknown,
+  encodeInto: NonNullable<Method["encodeInto"]>,
+): void {
+  const at = sender.begin(stream);
+  if (at < 0) writer.openOwn();
+  else writer.open(sender.output.chunk, at + messagePrefixBytes);
+  encodeInto(message, writer);
+  if (at >= 0 && writer.inPlace) {
+    const { length } = writer;
+    writePrefix(sender.output.chunk, at, 0, length);
+    if (sender.commit(stream, at, messagePrefixBytes + length)) return;
+  }
+  // A copy where it lies in the output, which is written over next.
+  sendLarge(sender, stream, 0, writer.inPlace ? new Uint8Array(writer.written) : writer.written);
+}
+
+function sendFramed({ sender }: Connection, stream: Stream, flag: 0 | 1, bytes: Uint8Array): void {
+  if (bytes.length <= smallMessageBytes) {
+    const at = sender.begin(stream);
+    if (at >= 0) {
+      const { chunk } = sender.output;
+      copySmall(bytes, chunk, writePrefix(chunk, at, flag, bytes.length));
+      if (sender.commit(stream, at, messagePrefixBytes + bytes.length)) return;
+    }
+  }
+  sendLarge(sender, stream, flag, bytes);
+}
+
+function sendLarge(sender: Connection["sender"], stream: Stream, flag: 0 | 1, bytes: Uint8Array): void {
+  const prefix = new Uint8Array(messagePrefixBytes);
+  writePrefix(prefix, 0, flag, bytes.length);
+  sender.sendPieces(stream, prefix, bytes);
+}
+
+function writePrefix(out: Uint8Array, at: number, flag: 0 | 1, length: number): number {
+  out[at] = flag;
+  return writeUint32(out, at + 1, length);
+}
