@@ -57,11 +57,19 @@ test("every link between the documents leads to a file", () => {
   }
 });
 
-test("docs/serving.md has exactly the flags that serve --help has", async () => {
-  const bin = join(root, "packages", "server", "bin", "tokenwire.mjs");
-  const { stdout } = await run(process.execPath, [bin, "serve", "--help"]);
-  const told = new Set([...stdout.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)].map((match) => match[1]));
-  const written = [...readFileSync(join(root, "docs", "serving.md"), "utf8").matchAll(/^\| `(--[a-z-]+)/gm)];
-  told.delete("--help");
-  assert.deepEqual(written.map((match) => match[1]).sort(), [...told].sort());
-});
+for (const [command, chapter] of [
+  ["serve", "Flags"],
+  ["probe", "Probing"],
+] as const) {
+  test(`docs/serving.md has exactly the flags that ${command} --help has`, async () => {
+    const bin = join(root, "packages", "server", "bin", "tokenwire.mjs");
+    const { stdout } = await run(process.execPath, [bin, command, "--help"]);
+    const told = new Set([...stdout.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm)].map((match) => match[1]));
+    const document = readFileSync(join(root, "docs", "serving.md"), "utf8");
+    const text = document.split(/^## /m).find((part) => part.startsWith(`${chapter}\n`)) ?? "";
+    const rows = [...text.matchAll(/^\| .*$/gm)].map(([row]) => row.split("|")[1] ?? "");
+    const written = new Set(rows.flatMap((cell) => [...cell.matchAll(/--[a-z-]+[a-z]/g)].map(([flag]) => flag)));
+    told.delete("--help");
+    assert.deepEqual([...written].sort(), [...told].sort());
+  });
+}
