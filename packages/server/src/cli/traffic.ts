@@ -1,6 +1,7 @@
 import type { Engine } from "../engine/engine.ts";
 import type { EngineLoad } from "../engine/facts.ts";
 import type { GenerationSink } from "../engine/output.ts";
+import { wrapEngine } from "../engine/wrap-engine.ts";
 import type { Log } from "../operations/log.ts";
 
 /** Tokens that have passed since the start; they only grow. */
@@ -14,31 +15,9 @@ export interface TokenCounts {
 
 /** An engine that counts the tokens which pass through it. Everything else is the engine's own. */
 export function countTokens(engine: Engine, counts: TokenCounts): Engine {
-  return {
-    get name() {
-      return engine.name;
-    },
-    get state() {
-      return engine.state;
-    },
-    get progress() {
-      return engine.progress;
-    },
-    get processIds() {
-      return engine.processIds ?? [];
-    },
-    onState: (listener) => engine.onState(listener),
-    start: () => engine.start(),
-    facts: () => engine.facts(),
+  return wrapEngine(engine, {
     generate: (request, sink) => engine.generate(request, countingSink(sink, counts)),
-    abort: (requestId) => engine.abort(requestId),
-    embed: (request, signal) => engine.embed(request, signal),
-    checkHealth: () => engine.checkHealth(),
-    loads: () => engine.loads(),
-    tokenizerFiles: () => engine.tokenizerFiles(),
-    flushCache: () => engine.flushCache(),
-    close: (graceMs) => engine.close(graceMs),
-  };
+  });
 }
 
 function countingSink(sink: GenerationSink, counts: TokenCounts): GenerationSink {

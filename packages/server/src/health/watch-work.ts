@@ -1,33 +1,18 @@
 import type { Engine } from "../engine/engine.ts";
 import type { GenerationSink } from "../engine/output.ts";
 import type { Prompt } from "../engine/request.ts";
+import { wrapEngine } from "../engine/wrap-engine.ts";
 import type { Clock } from "../operations/clock.ts";
 import type { WorkLedger } from "./work-ledger.ts";
 
 /** An engine whose requests and outputs are written into the ledger. Everything else is the engine's own. */
 export function watchWork(engine: Engine, ledger: WorkLedger, clock: Clock): Engine {
-  return {
-    get name() {
-      return engine.name;
-    },
-    get state() {
-      return engine.state;
-    },
-    get progress() {
-      return engine.progress;
-    },
-    get processIds() {
-      return engine.processIds ?? [];
-    },
-    onState: (listener) => engine.onState(listener),
-    start: () => engine.start(),
-    facts: () => engine.facts(),
+  return wrapEngine(engine, {
     generate: (request, sink) => {
       engine.generate(request, watchedSink(request.id, sink, ledger, clock));
       const slots = engine.loads().reduce((sum, load) => sum + load.maxRunningRequests, 0);
       ledger.generationTaken(request.id, tokensOf(request.prompt), request.sampling.n, slots, clock.nowMs());
     },
-    abort: (requestId) => engine.abort(requestId),
     embed: async (request, signal) => {
       const done = ledger.embeddingTaken(request.tokenIds.length, clock.nowMs());
       try {
@@ -39,12 +24,7 @@ export function watchWork(engine: Engine, ledger: WorkLedger, clock: Clock): Eng
         throw thrown;
       }
     },
-    checkHealth: () => engine.checkHealth(),
-    loads: () => engine.loads(),
-    tokenizerFiles: () => engine.tokenizerFiles(),
-    flushCache: () => engine.flushCache(),
-    close: (graceMs) => engine.close(graceMs),
-  };
+  });
 }
 
 function watchedSink(id: string, sink: GenerationSink, ledger: WorkLedger, clock: Clock): GenerationSink {
