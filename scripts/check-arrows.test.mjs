@@ -6,6 +6,7 @@ import test from "node:test";
 import { arrows, checkArrows, fences } from "./check-arrows.mjs";
 
 const packageFiles = {
+  "packages/grpc/package.json": '{ "name": "@tokenwire/grpc" }',
   "packages/health/package.json": '{ "name": "@tokenwire/health" }',
   "packages/server/package.json": '{ "name": "tokenwire" }',
 };
@@ -34,16 +35,26 @@ const forbidden = [
   ["an engine imports another engine", `${server}/engines/llama/a.ts`, 'import type { A } from "../mock/mock.ts";'],
   ["an engine imports the seam", `${server}/engines/mock/a.ts`, 'import "../../rpc/call.ts";'],
   ["a service imports an engine", `${server}/services/x/a.ts`, 'export * from "../../engines/llama/llama.ts";'],
-  ["a service imports the transport", `${server}/services/x/a.ts`, 'import "../../transport/grpc-js/server.ts";'],
+  [
+    "a service imports the transport",
+    `${server}/services/x/a.ts`,
+    'import "../../transport/tokenwire-grpc/server.ts";',
+  ],
   ["the contract imports the log", `${server}/engine/engine.ts`, 'type L = import("../operations/log.ts").Log;'],
   ["the seam imports the contract", `${server}/rpc/call.ts`, 'import "../engine/errors.ts";'],
-  ["a transport imports messages", `${server}/transport/grpc-js/a.ts`, 'import "../../generated/common.ts";'],
-  ["the monitor imports a transport", `${server}/health/a.ts`, 'const t = await import("../transport/grpc-js/a.ts");'],
+  ["a transport imports messages", `${server}/transport/tokenwire-grpc/a.ts`, 'import "../../generated/common.ts";'],
+  [
+    "the monitor imports a transport",
+    `${server}/health/a.ts`,
+    'const t = await import("../transport/tokenwire-grpc/a.ts");',
+  ],
   ["the client imports a service", `${server}/client/a.ts`, 'import "../services/x/a.ts";'],
   ["a library imports the server", "packages/health/src/a.ts", 'import "tokenwire";'],
   ["a library reaches into the server's files", "packages/health/src/a.ts", 'import "../../server/src/rpc/call.ts";'],
   ["the monitor passes the library's face by", `${server}/health/a.ts`, 'import "../../../health/src/table.ts";'],
   ["the command line passes the library's face by", `${server}/cli/a.ts`, 'import "../../../health/src/table.ts";'],
+  ["a service passes the seam by", `${server}/services/x/a.ts`, 'import { createServer } from "@tokenwire/grpc";'],
+  ["a transport opens a socket itself", `${server}/transport/tokenwire-grpc/a.ts`, 'import "node:net";'],
   ["a service imports grpc-js", `${server}/services/x/a.ts`, 'import { Server } from "@grpc/grpc-js";'],
   ["the parent process imports native code", `${server}/engines/llama/llama.ts`, 'import "@node-llama-cpp/linux-x64";'],
   ["conformance imports the server's sources", "conformance/x/a.ts", `import "../../${server}/rpc/call.ts";`],
@@ -65,7 +76,7 @@ const permitted = [
   ],
   [`${server}/services/x/a.ts`, 'import "../../rpc/call.ts"; import "../../generated/common.ts"; import "../y/b.ts";'],
   [`${server}/health/a.ts`, 'import "@tokenwire/health"; import "../engine/state.ts";'],
-  [`${server}/transport/grpc-js/a.ts`, 'import "@grpc/grpc-js"; import "../../rpc/server.ts";'],
+  [`${server}/transport/tokenwire-grpc/a.ts`, 'import "@tokenwire/grpc"; import "../../rpc/server.ts";'],
   [`${server}/engines/llama/child/addon.ts`, 'import "@node-llama-cpp/linux-x64"; await import(path);'],
   [
     `${server}/cli/serve.ts`,

@@ -1,6 +1,6 @@
 import type { Log } from "../../packages/server/src/operations/log.ts";
 import type { RpcServer } from "../../packages/server/src/rpc/server.ts";
-import { createGrpcJsServer } from "../../packages/server/src/transport/grpc-js/grpc-js-server.ts";
+import { createRpcServer } from "../../packages/server/src/transport/tokenwire-grpc/rpc-server.ts";
 
 /** A transport of ours behind the seam. */
 export interface Transport {
@@ -11,5 +11,5 @@ export interface Transport {
 
 /** Each of our transports is a row of the report under its key. */
 export const transports: Readonly<Record<string, Transport>> = {
-  "grpc-js": { package: "@grpc/grpc-js", create: (log) => createGrpcJsServer({ log }) },
+  "@tokenwire/grpc": { package: "@tokenwire/grpc", create: (log) => createRpcServer({ log }) },
 };

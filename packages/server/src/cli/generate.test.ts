@@ -11,7 +11,7 @@ import type { ServerStreamingHandler } from "../rpc/call.ts";
 import type { RpcServer } from "../rpc/server.ts";
 import { serverStreaming } from "../rpc/service.ts";
 import { GrpcStatusError } from "../rpc/status.ts";
-import { createGrpcJsServer } from "../transport/grpc-js/grpc-js-server.ts";
+import { createRpcServer } from "../transport/tokenwire-grpc/rpc-server.ts";
 import { parseCommandLine } from "./command-line.ts";
 import { generate } from "./generate.ts";
 import { startTokenwire } from "./testing/run-tokenwire.ts";
@@ -35,7 +35,7 @@ const complete = (finishReason: string): GenerateResponse =>
   });
 
 before(async () => {
-  server = createGrpcJsServer({ log: createLog("silent"), closeGraceMs: 100 });
+  server = createRpcServer({ log: createLog("silent"), closeGraceMs: 100 });
   server.register({
     name: "vllm.grpc.engine.VllmEngine",
     methods: [

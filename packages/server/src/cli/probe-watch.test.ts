@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { createHealthService, StatusTable } from "@tokenwire/health";
 import { createLog } from "../operations/log.ts";
 import type { RpcServer } from "../rpc/server.ts";
-import { createGrpcJsServer } from "../transport/grpc-js/grpc-js-server.ts";
+import { createRpcServer } from "../transport/tokenwire-grpc/rpc-server.ts";
 import { runTokenwire, startTokenwire } from "./testing/run-tokenwire.ts";
 
 async function serving(
@@ -11,7 +11,7 @@ async function serving(
   port = 0,
   close: (stop: () => Promise<void>) => void,
 ): Promise<{ server: RpcServer; address: string; port: number }> {
-  const server = createGrpcJsServer({ log: createLog("silent") });
+  const server = createRpcServer({ log: createLog("silent") });
   const annotate = (): Record<string, string> => ({
     "tokenwire-health-reason": "hung",
     "tokenwire-health-detail": "no progress for 12 s",
@@ -120,7 +120,7 @@ test("--until not-serving ends at once with a server that is", async (t) => {
 });
 
 test("a server without health is exit code 3, also with --until", async (t) => {
-  const server = createGrpcJsServer({ log: createLog("silent") });
+  const server = createRpcServer({ log: createLog("silent") });
   const { port } = await server.listen({ host: "127.0.0.1", port: 0 });
   t.after(() => server.close("the test is over"));
   const words = ["probe", "--watch", "--until", "serving", "--timeout", "60s", "--addr", `127.0.0.1:${port}`];

@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import { createHealthService, StatusTable } from "@tokenwire/health";
 import { createLog } from "../operations/log.ts";
 import type { RpcServer } from "../rpc/server.ts";
-import { createGrpcJsServer } from "../transport/grpc-js/grpc-js-server.ts";
+import { createRpcServer } from "../transport/tokenwire-grpc/rpc-server.ts";
 import { runTokenwire } from "./testing/run-tokenwire.ts";
 
 const table = new StatusTable();
@@ -14,7 +14,7 @@ let server: RpcServer;
 let address: string;
 
 before(async () => {
-  server = createGrpcJsServer({ log: createLog("silent") });
+  server = createRpcServer({ log: createLog("silent") });
   const stuck = async (service: string): Promise<void> => {
     asked.push(service);
     if (service === "stuck") await new Promise(() => {});

@@ -9,8 +9,8 @@ import { type MetricsServer, startMetricsServer } from "../operations/metrics-se
 import type { Service } from "../rpc/service.ts";
 import { createReflectionServices } from "../services/reflection/reflection-services.ts";
 import { createVllmEngineService } from "../services/vllm-engine/index.ts";
-import { createGrpcJsServer } from "../transport/grpc-js/grpc-js-server.ts";
-import { ListenError } from "../transport/grpc-js/listen-error.ts";
+import { ListenError } from "../transport/tokenwire-grpc/listen-error.ts";
+import { createRpcServer } from "../transport/tokenwire-grpc/rpc-server.ts";
 import { Announcer } from "./announce.ts";
 import { buildHealth } from "./build-health.ts";
 import type { ServeConfiguration } from "./configuration.ts";
@@ -68,7 +68,7 @@ export async function serve(configuration: ServeConfiguration, output: LineOutpu
     }
     metricsServer = await serveMetrics(health.metrics, configuration, log);
     running = await runServer({
-      rpc: createGrpcJsServer({ log, maxReceiveMessageBytes: configuration.maxMessageBytes || -1 }),
+      rpc: createRpcServer({ log, maxReceiveMessageBytes: configuration.maxMessageBytes || -1 }),
       engine,
       health: monitor,
       services,

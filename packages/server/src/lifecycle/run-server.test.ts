@@ -5,9 +5,9 @@ import { status } from "@grpc/grpc-js";
 import { ManualClock } from "../operations/testing/manual-clock.ts";
 import type { RpcServer } from "../rpc/server.ts";
 import { type Service, serverStreaming, unary } from "../rpc/service.ts";
-import { createGrpcJsServer } from "../transport/grpc-js/grpc-js-server.ts";
-import { ListenError } from "../transport/grpc-js/listen-error.ts";
-import { type LogLine, readAll, recordingLog, TextClient, text } from "../transport/grpc-js/testing/rig.ts";
+import { ListenError } from "../transport/tokenwire-grpc/listen-error.ts";
+import { createRpcServer } from "../transport/tokenwire-grpc/rpc-server.ts";
+import { type LogLine, readAll, recordingLog, TextClient, text } from "../transport/tokenwire-grpc/testing/rig.ts";
 import { exitCode } from "./exit-code.ts";
 import { type RunningServer, type RunServerOptions, runServer } from "./run-server.ts";
 import { StubEngine } from "./testing/stub-engine.ts";
@@ -71,7 +71,7 @@ async function run(t: TestContext, changes: Partial<RunServerOptions> = {}): Pro
     ],
   };
   const running = await runServer({
-    rpc: noting(createGrpcJsServer({ log }), steps),
+    rpc: noting(createRpcServer({ log }), steps),
     engine,
     health: {
       start: () => steps.push("start health"),
@@ -123,7 +123,7 @@ describe("starting", () => {
     const engine = new StubEngine();
     const begun: string[] = [];
     const second = runServer({
-      rpc: createGrpcJsServer({ log }),
+      rpc: createRpcServer({ log }),
       engine,
       health: { start: () => begun.push("health"), withdraw: () => undefined, stop: () => undefined },
       services: [],
@@ -158,7 +158,7 @@ describe("starting", () => {
 
   it("closes the port again when health cannot start", async () => {
     const { log } = recordingLog();
-    const rpc = createGrpcJsServer({ log });
+    const rpc = createRpcServer({ log });
     const failing = runServer({
       rpc,
       engine: new StubEngine(),
@@ -168,7 +168,7 @@ describe("starting", () => {
       log,
     });
     await assert.rejects(failing, /no health/);
-    await assert.rejects(rpc.listen({ host: "127.0.0.1", port: 0 }), /not after close/);
+    await assert.rejects(rpc.listen({ host: "127.0.0.1", port: 0 }), /after close/);
   });
 });
 
@@ -263,7 +263,7 @@ describe("shutting down", () => {
 
   it("goes on when health, or any step, fails, and logs each failure", async (t) => {
     const { log, lines } = recordingLog();
-    const inner = createGrpcJsServer({ log });
+    const inner = createRpcServer({ log });
     const rpc: RpcServer = {
       ...noting(inner, []),
       refuseNewCalls: () => assert.fail("refuse fails"),

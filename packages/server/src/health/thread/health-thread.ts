@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import type { StatusTable } from "@tokenwire/health";
 import type { Log, LogLevel } from "../../operations/log.ts";
 import type { ListenAddress } from "../../rpc/server.ts";
-import { ListenError } from "../../transport/grpc-js/listen-error.ts";
+import { ListenError } from "../../transport/tokenwire-grpc/listen-error.ts";
 import { BoardMemory } from "./board-memory.ts";
 import type { Annotation } from "./board-state.ts";
 import type { HealthClass } from "./mirrored-health.ts";

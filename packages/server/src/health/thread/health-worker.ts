@@ -2,8 +2,8 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { createHealthService } from "@tokenwire/health";
 import { createLog } from "../../operations/log.ts";
-import { createGrpcJsServer } from "../../transport/grpc-js/grpc-js-server.ts";
-import { ListenError } from "../../transport/grpc-js/listen-error.ts";
+import { ListenError } from "../../transport/tokenwire-grpc/listen-error.ts";
+import { createRpcServer } from "../../transport/tokenwire-grpc/rpc-server.ts";
 import { BoardMemory } from "./board-memory.ts";
 import { decodeBoardState } from "./board-state.ts";
 import { MainLoopWatch } from "./main-loop-watch.ts";
@@ -26,7 +26,7 @@ const health = new MirroredHealth({
   maxWatchers,
   onListenerError: (err, service) => log.error({ reason: "watcher-failed", service, err }, "a health watcher failed"),
 });
-const server = createGrpcJsServer({ log, maxReceiveMessageBytes });
+const server = createRpcServer({ log, maxReceiveMessageBytes });
 
 const levels = { turning: "info", stalled: "warn", hung: "error" } as const;
 

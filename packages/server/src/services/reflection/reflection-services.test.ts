@@ -15,7 +15,7 @@ import { fileDescriptors } from "../../generated/descriptors.ts";
 import { HealthListResponse } from "../../generated/grpc/health/v1/health.ts";
 import { ServerReflectionRequest, ServerReflectionResponse } from "../../generated/grpc/reflection/v1/reflection.ts";
 import { createLog } from "../../operations/log.ts";
-import { createGrpcJsServer } from "../../transport/grpc-js/grpc-js-server.ts";
+import { createRpcServer } from "../../transport/tokenwire-grpc/rpc-server.ts";
 import { DescriptorIndex } from "./descriptor-index.ts";
 import { createReflectionServices, reflectionServiceNames } from "./reflection-services.ts";
 
@@ -25,7 +25,7 @@ const registered = ["vllm.grpc.engine.VllmEngine", "grpc.health.v1.Health", ...r
 
 /** Asks over a real connection, one question after the other on one stream. */
 async function connect(t: TestContext, service: string = reflectionServiceNames[0]) {
-  const server = createGrpcJsServer({ log: createLog("silent") });
+  const server = createRpcServer({ log: createLog("silent") });
   for (const reflection of createReflectionServices(() => registered)) server.register(reflection);
   const { port } = await server.listen({ host: "127.0.0.1", port: 0 });
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());

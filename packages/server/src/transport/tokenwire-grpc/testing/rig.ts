@@ -11,7 +11,7 @@ import { pino } from "pino";
 import type { Log } from "../../../operations/log.ts";
 import type { RpcServer } from "../../../rpc/server.ts";
 import type { Method, RequestCodec, ResponseCodec } from "../../../rpc/service.ts";
-import { createGrpcJsServer, type GrpcJsServerOptions } from "../grpc-js-server.ts";
+import { createRpcServer, type RpcServerOptions } from "../rpc-server.ts";
 
 /** Messages of the test service: plain text. `!` stands for bytes that do not decode. */
 export const text: RequestCodec<string> & ResponseCodec<string> = {
@@ -51,10 +51,10 @@ export interface Rig {
 export async function serve(
   t: TestContext,
   methods: readonly Method[],
-  options: Partial<GrpcJsServerOptions> = {},
+  options: Partial<RpcServerOptions> = {},
 ): Promise<Rig> {
   const { log, lines } = recordingLog();
-  const server = createGrpcJsServer({ log, closeGraceMs: 200, ...options });
+  const server = createRpcServer({ log, closeGraceMs: 200, ...options });
   server.register({ name: "test.Text", methods });
   const { port } = await server.listen({ host: "127.0.0.1", port: 0 });
   const client = new TextClient(port);

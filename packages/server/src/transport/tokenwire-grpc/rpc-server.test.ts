@@ -6,7 +6,7 @@ import { status } from "@grpc/grpc-js";
 import { type Call, endOf } from "../../rpc/call.ts";
 import { bidiStreaming, serverStreaming, unary } from "../../rpc/service.ts";
 import { GrpcStatusError } from "../../rpc/status.ts";
-import { createGrpcJsServer } from "./grpc-js-server.ts";
+import { createRpcServer } from "./rpc-server.ts";
 import { readAll, recordingLog, serve, text } from "./testing/rig.ts";
 
 describe("a unary call", () => {
@@ -68,7 +68,7 @@ describe("a unary call", () => {
     assert.ok(id, failure.details);
     const line = lines.find((candidate) => candidate.id === id);
     assert.equal(line?.level, "error");
-    assert.match(line?.err?.stack ?? "", /secret is undefined[\s\S]*grpc-js-server\.test\.ts/);
+    assert.match(line?.err?.stack ?? "", /secret is undefined[\s\S]*rpc-server\.test\.ts/);
   });
 
   it("takes a response that cannot be encoded, and a trailer that cannot be sent, as bugs", async (t) => {
@@ -125,7 +125,7 @@ describe("a unary call", () => {
     assert.equal((await boundless.client.unary("Length", "x".repeat(5_000_000))).message, "5000000");
     const { log } = recordingLog();
     for (const bytes of [0, -2, 1.5, Number.NaN]) {
-      assert.throws(() => createGrpcJsServer({ log, maxReceiveMessageBytes: bytes }), RangeError);
+      assert.throws(() => createRpcServer({ log, maxReceiveMessageBytes: bytes }), RangeError);
     }
   });
 
