@@ -362,6 +362,22 @@ describe("bytes from strangers", () => {
   });
 });
 
+describe("a connection that breaks a rule", () => {
+  it("is ended, and the log says why to those who look closely", async (t) => {
+    const { server, port, lines } = await serve(t, [unary("Echo", text, text, async (request) => request)]);
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.resume();
+    socket.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    await once(socket, "close");
+    await server.close("over");
+    assert.deepEqual(
+      lines.map(({ level, reason }) => [level, reason]),
+      [["debug", "connection-failed"]],
+    );
+  });
+});
+
 function nameOf(thrown: unknown): string {
   return thrown instanceof GrpcStatusError ? (status[thrown.code] ?? "?") : String(thrown);
 }

@@ -26,6 +26,7 @@ export const text: RequestCodec<string> & ResponseCodec<string> = {
 export interface LogLine {
   readonly level: string;
   readonly msg: string;
+  readonly reason?: string;
   readonly id?: string;
   readonly err?: { readonly message: string; readonly stack: string };
 }
