@@ -1,6 +1,6 @@
 import type { EngineState } from "../engine/state.ts";
 import type { ListenAddress } from "../rpc/server.ts";
-import type { ServeConfiguration } from "./configuration.ts";
+import type { ServeConfiguration, ServeTls } from "./configuration.ts";
 import { formatAddress } from "./value-parsers.ts";
 
 type Print = (line: string) => void;
@@ -10,6 +10,7 @@ export class Announcer {
   readonly #print: Print;
   #quarter = 0;
   #served = false;
+  #tls: ServeTls | undefined;
 
   constructor(print: Print) {
     this.#print = print;
@@ -22,10 +23,11 @@ export class Announcer {
     address: ListenAddress,
     health: ListenAddress | undefined,
   ): void {
-    const { engine, servedModelName } = configuration;
+    const { engine, servedModelName, tls } = configuration;
+    this.#tls = tls;
     const source = engine.t === "llama" ? `llama, ${engine.modelPath}` : (engine.scriptPath ?? "mock, built-in script");
     this.#print(`tokenwire ${version} serves ${servedModelName} (${source})`);
-    this.#print(`listening on ${formatAddress(address)}, gRPC without TLS`);
+    this.#print(`listening on ${formatAddress(address)}, gRPC ${securityOf(tls)}`);
     if (health !== undefined) this.#print(`health on ${formatAddress(health)}`);
   }
 
@@ -45,15 +47,31 @@ export class Announcer {
     this.#print(`SERVING after ${(sinceStartMs / 1000).toFixed(2)} s`);
     this.#print("");
     this.#print("Try in another terminal:");
-    for (const command of commandsToTry(address)) this.#print(`  ${command}`);
+    for (const command of this.#tls === undefined ? commandsToTry(address) : commandsToTryWithTls(address, this.#tls))
+      this.#print(`  ${command}`);
     this.#print("");
     this.#print("Ctrl-C stops after requests in flight have ended.");
   }
 }
 
-function commandsToTry(address: ListenAddress): string[] {
+function securityOf(tls: ServeTls | undefined): string {
+  if (tls === undefined) return "without TLS";
+  return tls.clientCaPath === undefined ? "with TLS" : "with TLS, for clients with a certificate";
+}
+
+function targetOf(address: ListenAddress): string {
   const host = ["0.0.0.0", "::"].includes(address.host) ? "localhost" : address.host;
-  const target = formatAddress({ host, port: address.port });
+  return formatAddress({ host, port: address.port });
+}
+
+function commandsToTryWithTls(address: ListenAddress, { clientCaPath }: ServeTls): string[] {
+  const target = targetOf(address);
+  const own = clientCaPath === undefined ? "" : " --tls-client-cert CERT.pem --tls-client-key KEY.pem";
+  return [`npx tokenwire probe --addr ${target} --tls --tls-ca-cert CA.pem${own}`];
+}
+
+function commandsToTry(address: ListenAddress): string[] {
+  const target = targetOf(address);
   const flag = ["localhost:50051", "127.0.0.1:50051"].includes(target) ? "" : ` --addr ${target}`;
   return [
     `npx tokenwire generate${flag} "What is the capital of France?"`,

@@ -57,7 +57,10 @@ test("serve with a model alone has the documented defaults", () => {
     threads: undefined,
     withdrawalGraceMs: 5000,
     drainTimeoutMs: 30_000,
+    tls: undefined,
     maxMessageBytes: 64 * 1024 * 1024,
+    maxConnections: 65_536,
+    maxStreams: 16_384,
     maxWaitingRequests: 1024,
     logStats: true,
     logLevel: "info",
@@ -78,6 +81,18 @@ const serveCases: readonly ServeCase[] = [
     good: ["0", (c) => c.port, 0],
     bad: "65536",
     sentence: /--port must be a whole number from 0 to 65535, not "65536"/,
+  },
+  {
+    flag: "--max-connections",
+    good: ["1", (c) => c.maxConnections, 1],
+    bad: "0",
+    sentence: /--max-connections must be a whole number from 1/,
+  },
+  {
+    flag: "--max-streams",
+    good: ["100", (c) => c.maxStreams, 100],
+    bad: "0",
+    sentence: /--max-streams must be a whole number from 1/,
   },
   {
     flag: "--served-model-name",
@@ -515,4 +530,14 @@ test("whatever the words and the environment, the answer is an invocation or a U
     { numRuns: 500 },
   );
   assert.ok(invocations > 0);
+});
+
+test("serve takes a certificate with its key, and says what is missing", () => {
+  const paths = { certPath: "c.pem", keyPath: "k.pem", clientCaPath: "ca.pem" };
+  const words = ["--tls-cert", "c.pem", "--tls-key", "k.pem", "--tls-client-ca", "ca.pem"];
+  assert.deepEqual(serve(["m.gguf", ...words]).tls, paths);
+  assert.equal(serve(["m.gguf", ...words.slice(0, 4)]).tls?.clientCaPath, undefined);
+  refused(["serve", "m.gguf", "--tls-cert", "c.pem"], /--tls-cert needs --tls-key\./);
+  refused(["serve", "m.gguf", "--tls-key", "k.pem"], /--tls-key needs --tls-cert\./);
+  refused(["serve", "m.gguf", "--tls-client-ca", "ca.pem"], /--tls-client-ca needs --tls-cert and --tls-key\./);
 });

@@ -16,6 +16,14 @@ export interface HealthAddress {
   readonly port: number;
 }
 
+/** Paths of PEM files with which the main port speaks TLS. */
+export interface ServeTls {
+  readonly certPath: string;
+  readonly keyPath: string;
+  /** Roots of client certificates, which every client then has to show. */
+  readonly clientCaPath: string | undefined;
+}
+
 /** Everything `tokenwire serve` was asked for, validated. Undefined leaves a value to the engine. */
 export interface ServeConfiguration {
   readonly engine: EngineChoice;
@@ -39,8 +47,14 @@ export interface ServeConfiguration {
   readonly withdrawalGraceMs: number;
   /** How long requests in flight may run on after that. 0 ends them at once. */
   readonly drainTimeoutMs: number;
+  /** Of the main port; undefined speaks plaintext. */
+  readonly tls: ServeTls | undefined;
   /** 0 sets no bound. */
   readonly maxMessageBytes: number;
+  /** Connections of the main port at a time; more are closed as they come. */
+  readonly maxConnections: number;
+  /** Calls that one connection may have open; more wait at the client. */
+  readonly maxStreams: number;
   /** A request that would be one more is answered RESOURCE_EXHAUSTED. 0 admits only what can run at once. */
   readonly maxWaitingRequests: number;
   readonly logStats: boolean;

@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
 import type { LogLevel } from "../operations/log.ts";
-import type { EngineChoice, HealthAddress, ServeConfiguration } from "./configuration.ts";
+import type { EngineChoice, HealthAddress, ServeConfiguration, ServeTls } from "./configuration.ts";
 import { CommandFlags, type FlagReader } from "./flags.ts";
 import { declareHealthFlags } from "./health-flags.ts";
 import { UsageError } from "./usage-error.ts";
@@ -66,6 +66,33 @@ export function declareServeFlags(command: Command): FlagReader<ServeConfigurati
     description: "largest gRPC message taken from a client; 0 sets no bound",
     parse: scaledInteger({ from: 0, to: maxInt32 }),
     fallback: "64M",
+  });
+  const maxConnections = flags.value({
+    flag: "--max-connections <count>",
+    description: "connections at a time; more are closed as they come",
+    parse: integer({ from: 1, to: 1_000_000 }),
+    fallback: "65536",
+  });
+  const maxStreams = flags.value({
+    flag: "--max-streams <count>",
+    description: "calls that one connection may have open; more wait at the client",
+    parse: integer({ from: 1, to: 1_000_000 }),
+    fallback: "16384",
+  });
+  const tlsCert = flags.optional({
+    flag: "--tls-cert <file>",
+    description: "speak TLS on --port with this certificate (PEM, with its chain); read again when it changes",
+    parse: text,
+  });
+  const tlsKey = flags.optional({
+    flag: "--tls-key <file>",
+    description: "the key of --tls-cert (PEM)",
+    parse: text,
+  });
+  const tlsClientCa = flags.optional({
+    flag: "--tls-client-ca <file>",
+    description: "take only clients with a certificate of these authorities (PEM)",
+    parse: text,
   });
 
   flags.group("Engine");
@@ -146,7 +173,10 @@ export function declareServeFlags(command: Command): FlagReader<ServeConfigurati
       threads: threads(environment),
       withdrawalGraceMs: withdrawalGraceMs(environment),
       drainTimeoutMs: drainTimeoutMs(environment),
+      tls: tlsPaths(tlsCert(environment), tlsKey(environment), tlsClientCa(environment)),
       maxMessageBytes: maxMessageBytes(environment),
+      maxConnections: maxConnections(environment),
+      maxStreams: maxStreams(environment),
       maxWaitingRequests: maxWaitingRequests(environment),
       logStats: !disableLogStats(environment),
       logLevel: logLevel(environment),
@@ -161,6 +191,18 @@ function healthAddress(
 ): HealthAddress | undefined {
   if (port !== undefined) return { host: host ?? mainHost, port };
   if (host !== undefined) throw new UsageError("--health-host needs --health-port.");
+  return undefined;
+}
+
+function tlsPaths(
+  certPath: string | undefined,
+  keyPath: string | undefined,
+  clientCaPath: string | undefined,
+): ServeTls | undefined {
+  if (certPath !== undefined && keyPath !== undefined) return { certPath, keyPath, clientCaPath };
+  if (certPath !== undefined) throw new UsageError("--tls-cert needs --tls-key.");
+  if (keyPath !== undefined) throw new UsageError("--tls-key needs --tls-cert.");
+  if (clientCaPath !== undefined) throw new UsageError("--tls-client-ca needs --tls-cert and --tls-key.");
   return undefined;
 }
 

@@ -17,6 +17,7 @@ import type { ServeConfiguration } from "./configuration.ts";
 import type { LineOutput } from "./line-output.ts";
 import { packageVersion } from "./package-version.ts";
 import { selectEngine } from "./select-engine.ts";
+import { readTlsFiles, watchTlsFiles } from "./tls-files.ts";
 import { countTokens, logTraffic, type TokenCounts } from "./traffic.ts";
 import { formatAddress } from "./value-parsers.ts";
 
@@ -27,6 +28,7 @@ import { formatAddress } from "./value-parsers.ts";
 export async function serve(configuration: ServeConfiguration, output: LineOutput): Promise<number> {
   const log = createLog(configuration.logLevel);
   const version = packageVersion();
+  const tls = configuration.tls === undefined ? undefined : readTlsFiles(configuration.tls);
   const counts: TokenCounts = { promptTokens: 0, cachedTokens: 0, generatedTokens: 0 };
   const health = buildHealth(await selectEngine(configuration, log), configuration, log);
   const { monitor, table } = health;
@@ -53,6 +55,13 @@ export async function serve(configuration: ServeConfiguration, output: LineOutpu
   let healthThread: HealthThread | undefined;
   let metricsServer: MetricsServer | undefined;
   let running: RunningServer;
+  const rpc = createRpcServer({
+    log,
+    tls,
+    maxReceiveMessageBytes: configuration.maxMessageBytes || -1,
+    maxConnections: configuration.maxConnections,
+    maxConcurrentStreams: configuration.maxStreams,
+  });
   try {
     if (configuration.health !== undefined) {
       const { logLevel, healthThresholds } = configuration;
@@ -68,7 +77,7 @@ export async function serve(configuration: ServeConfiguration, output: LineOutpu
     }
     metricsServer = await serveMetrics(health.metrics, configuration, log);
     running = await runServer({
-      rpc: createRpcServer({ log, maxReceiveMessageBytes: configuration.maxMessageBytes || -1 }),
+      rpc,
       engine,
       health: monitor,
       services,
@@ -90,12 +99,14 @@ export async function serve(configuration: ServeConfiguration, output: LineOutpu
   const stopWatching = table.watch("", (status) => {
     if (status === "SERVING") announcer.serving(running.address, performance.now());
   });
+  const stopWatchingTls = watchTlsFiles(configuration.tls, tls, (credentials) => rpc.setCertificates(credentials), log);
   const stopTraffic = configuration.logStats ? logTraffic(engine, counts, log) : () => undefined;
 
   const end = await running.done;
   await healthThread?.close(`the server stopped: ${end.reason}`);
   await metricsServer?.close();
   stopTraffic();
+  stopWatchingTls();
   stopWatching();
   stopAnnouncing();
   forgetSignals();

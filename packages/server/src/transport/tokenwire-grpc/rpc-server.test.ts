@@ -7,7 +7,7 @@ import { type Call, endOf } from "../../rpc/call.ts";
 import { bidiStreaming, serverStreaming, unary } from "../../rpc/service.ts";
 import { GrpcStatusError } from "../../rpc/status.ts";
 import { createRpcServer } from "./rpc-server.ts";
-import { readAll, recordingLog, serve, text } from "./testing/rig.ts";
+import { readAll, recordingLog, serve, TextClient, text } from "./testing/rig.ts";
 
 describe("a unary call", () => {
   it("answers, and carries metadata, headers and trailers", async (t) => {
@@ -127,6 +127,29 @@ describe("a unary call", () => {
     for (const bytes of [0, -2, 1.5, Number.NaN]) {
       assert.throws(() => createRpcServer({ log, maxReceiveMessageBytes: bytes }), RangeError);
     }
+  });
+
+  it("is not heard on a connection that is one too many, and waits where its connection has calls enough", async (t) => {
+    const release = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const order: string[] = [];
+    const slow = unary("Slow", text, text, async (request) => {
+      order.push(request);
+      begun.resolve();
+      if (request === "first") await release.promise;
+      return request;
+    });
+    const { client, port } = await serve(t, [slow], { maxConnections: 1, maxConcurrentStreams: 1 });
+    const first = client.unary("Slow", "first");
+    await begun.promise;
+    const second = client.unary("Slow", "second");
+    const stranger = new TextClient(port);
+    t.after(() => stranger.close());
+    assert.equal((await stranger.failure("Slow", "stranger")).code, status.UNAVAILABLE);
+    assert.deepEqual(order, ["first"]);
+    release.resolve();
+    await Promise.all([first, second]);
+    assert.deepEqual(order, ["first", "second"]);
   });
 
   it("fires the signal DEADLINE_EXCEEDED when the deadline passes, and drops what the handler answers then", async (t) => {

@@ -2,8 +2,10 @@ import {
   createServer,
   defaultLimits,
   type Service as GrpcService,
+  type Listener,
   type Server,
   type ServerEvent,
+  type TlsCredentials,
   GrpcStatusError as TransportStatusError,
 } from "@tokenwire/grpc";
 import type { Log } from "../../operations/log.ts";
@@ -19,6 +21,12 @@ export interface RpcServerOptions {
    * (gRPC's own default of 4 MiB is too small for a prompt with images), -1 sets no bound. Responses have none.
    */
   readonly maxReceiveMessageBytes?: number;
+  /** Connections at a time; more are closed as they come. Default 65,536. */
+  readonly maxConnections?: number;
+  /** Calls that one connection may have open; more wait at the client. Default 16,384. */
+  readonly maxConcurrentStreams?: number;
+  /** Speaks TLS, and with a `ca` takes only clients that show a certificate of it. Default: plaintext. */
+  readonly tls?: TlsCredentials | undefined;
   /** How long `close` waits for handlers to return, and then for their last bytes to leave. Default 1,000 ms each. */
   readonly closeGraceMs?: number;
 }
@@ -34,12 +42,21 @@ const streamResets = { resetBurst: 20_000, resetsPerSecond: 2_000 };
 /** The rule of vLLM's server: a ping each 10 s, with and without calls. */
 const pings = { minPingIntervalMs: 10_000, permitPingsWithoutCalls: true };
 
+/** The seam's server, and what only this transport can do. */
+export interface TokenwireRpcServer extends RpcServer {
+  /**
+   * Takes other certificates for connections from now on; those that stand go on. A `ca` that was not there from the
+   * start asks no client for a certificate. Throws for certificates that cannot be used, and the old ones stay then.
+   */
+  setCertificates(credentials: TlsCredentials): void;
+}
+
 /**
- * Makes a plaintext gRPC server on `@tokenwire/grpc`.
+ * Makes a gRPC server on `@tokenwire/grpc`.
  *
  * Throws a RangeError for a `maxReceiveMessageBytes` that is no bound.
  */
-export function createRpcServer(options: RpcServerOptions): RpcServer {
+export function createRpcServer(options: RpcServerOptions): TokenwireRpcServer {
   const { log, closeGraceMs } = options;
   const maxReceiveMessageBytes = messageBound(options.maxReceiveMessageBytes ?? defaultMaxReceiveMessageBytes);
   const maxBufferedRequestBytes = Math.max(
@@ -48,19 +65,30 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   );
   return new TokenwireGrpcServer(
     createServer({
-      limits: { maxReceiveMessageBytes, maxBufferedRequestBytes, ...streamResets, ...pings },
+      limits: {
+        maxReceiveMessageBytes,
+        maxBufferedRequestBytes,
+        maxConnections: options.maxConnections ?? defaultLimits.maxConnections,
+        maxConcurrentStreams: options.maxConcurrentStreams ?? defaultLimits.maxConcurrentStreams,
+        ...streamResets,
+        ...pings,
+      },
       ...(closeGraceMs === undefined ? {} : { closeGraceMs }),
       onEvent: (event) => report(event, log),
       signalReason: (status) => new GrpcStatusError(status.code, status.message),
     }),
+    options.tls,
   );
 }
 
-class TokenwireGrpcServer implements RpcServer {
+class TokenwireGrpcServer implements TokenwireRpcServer {
   readonly #server: Server;
+  #tls: TlsCredentials | undefined;
+  #listener: Listener | undefined;
 
-  constructor(server: Server) {
+  constructor(server: Server, tls: TlsCredentials | undefined) {
     this.#server = server;
+    this.#tls = tls;
   }
 
   register(service: Service): void {
@@ -69,11 +97,23 @@ class TokenwireGrpcServer implements RpcServer {
 
   async listen(address: ListenAddress): Promise<ListenAddress> {
     try {
-      const { host, port } = await this.#server.listen({ host: address.host, port: address.port });
-      return { host, port };
+      const tls = this.#tls;
+      this.#listener = await this.#server.listen({
+        host: address.host,
+        port: address.port,
+        ...(tls === undefined
+          ? {}
+          : { tls: { ...tls, clientCertificate: tls.ca === undefined ? "none" : "require" } as const }),
+      });
+      return { host: this.#listener.host, port: this.#listener.port };
     } catch (thrown) {
       throw ListenError.from(address, thrown);
     }
+  }
+
+  setCertificates(credentials: TlsCredentials): void {
+    this.#listener?.setCertificates(credentials);
+    this.#tls = credentials;
   }
 
   get activeCalls(): number {

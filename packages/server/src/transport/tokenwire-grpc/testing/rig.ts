@@ -1,5 +1,6 @@
 import type { TestContext } from "node:test";
 import {
+  type ChannelCredentials,
   Client,
   type ClientDuplexStream,
   type ClientReadableStream,
@@ -9,9 +10,8 @@ import {
 } from "@grpc/grpc-js";
 import { pino } from "pino";
 import type { Log } from "../../../operations/log.ts";
-import type { RpcServer } from "../../../rpc/server.ts";
 import type { Method, RequestCodec, ResponseCodec } from "../../../rpc/service.ts";
-import { createRpcServer, type RpcServerOptions } from "../rpc-server.ts";
+import { createRpcServer, type RpcServerOptions, type TokenwireRpcServer } from "../rpc-server.ts";
 
 /** Messages of the test service: plain text. `!` stands for bytes that do not decode. */
 export const text: RequestCodec<string> & ResponseCodec<string> = {
@@ -42,7 +42,7 @@ export function recordingLog(): { readonly log: Log; readonly lines: LogLine[] }
 }
 
 export interface Rig {
-  readonly server: RpcServer;
+  readonly server: TokenwireRpcServer;
   readonly port: number;
   readonly client: TextClient;
   readonly lines: LogLine[];
@@ -73,8 +73,8 @@ export type Failure = Pick<ServiceError, "code" | "details" | "metadata">;
 export class TextClient {
   readonly #client: Client;
 
-  constructor(port: number) {
-    this.#client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
+  constructor(port: number, security: ChannelCredentials = credentials.createInsecure()) {
+    this.#client = new Client(`127.0.0.1:${port}`, security, {
       "grpc.use_local_subchannel_pool": 1,
       "grpc.max_send_message_length": -1,
     });
