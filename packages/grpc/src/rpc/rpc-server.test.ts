@@ -149,6 +149,16 @@ describe("a deadline", () => {
     assert.deepEqual([server.activeCalls, clock.timers, events], [0, 0, []]);
   });
 
+  for (const value of ["0m", "999u", "1n"]) {
+    it(`of ${value} has passed when the call arrives, and its handler does not run`, () => {
+      const { headers, data, answers, clock } = rig([unary("Echo", () => assert.fail("must not run"))]);
+      headers(1, "Echo", ["grpc-timeout", value]);
+      data(1, message("abc"), true);
+      assert.deepEqual(answers(), ["1:status 4"]);
+      assert.equal(clock.timers, 0);
+    });
+  }
+
   it("is known to the handler, and costs no timer when the answer comes at once", () => {
     const { headers, data, answers, clock } = rig([unary("When", (_text, call) => String(call.deadlineMs))]);
     const expected = clock.wallMs() + 5_000;

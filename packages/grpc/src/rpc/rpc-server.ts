@@ -8,7 +8,7 @@ import { acceptedEncodings } from "./compression.ts";
 import { Deadlines } from "./deadlines.ts";
 import { readRequestHead } from "./request-head.ts";
 import type { RequestMemory } from "./request-messages.ts";
-import { type CallOwner, ServerCall } from "./server-call.ts";
+import { type CallOwner, deadlineExceeded, ServerCall } from "./server-call.ts";
 import type { Method, Service } from "./service.ts";
 import { GrpcStatusError, StatusCode } from "./status.ts";
 
@@ -173,6 +173,9 @@ export class RpcServer implements RequestMemory {
   }
 }
 
+/** A call with less time is over when it arrives: without this its end would be a race of its handler with a timer. */
+const shortestTimeoutMs = 1;
+
 /** The calls of one connection. */
 export class RpcConnection implements CallOwner {
   readonly peer: string;
@@ -278,6 +281,11 @@ export class RpcConnection implements CallOwner {
   }
 
   #call(stream: Stream, head: ReturnType<typeof readRequestHead> & { readonly t: "call" }): void {
+    if (head.timeoutMs !== undefined && head.timeoutMs < shortestTimeoutMs) {
+      const { code, message } = deadlineExceeded();
+      endWithStatus(stream, code, message, []);
+      return;
+    }
     const route = this.#server.route(stream.request.path);
     if (route === undefined) {
       endWithStatus(stream, StatusCode.UNIMPLEMENTED, `there is no method ${stream.request.path}`, []);

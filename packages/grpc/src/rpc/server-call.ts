@@ -427,7 +427,8 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
   }
 }
 
-function deadlineExceeded(): GrpcStatusError {
+/** How a call ends whose deadline has passed. */
+export function deadlineExceeded(): GrpcStatusError {
   return GrpcStatusError.of("DEADLINE_EXCEEDED", "the deadline of the call has passed");
 }
 
