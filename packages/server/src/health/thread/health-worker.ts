@@ -12,7 +12,7 @@ import type { FromWorker, ToWorker, WorkerOptions } from "./worker-messages.ts";
 
 /** A request is a name of at most 1024 bytes. */
 const maxReceiveMessageBytes = 16 * 1024;
-/** What strangers can make this thread hold: an open Watch takes about 17 KiB (bench/watchers). */
+/** What strangers can make this thread hold: an open Watch takes about 5 KiB (bench/watchers). */
 const maxWatchers = 10_000;
 
 const { memory: buffer, address, classes, stallMs, hangTimeoutMs, tickMs, logLevel } = workerData as WorkerOptions;
