@@ -1,0 +1,1 @@
+export { EngineCoreError, type EngineCoreFault } from "./engine-core-error.ts";
