@@ -55,8 +55,18 @@ export const arrows = [
       "a service translates between proto messages and the engine contract, whatever engine or transport stands behind",
   },
   {
+    room: `${server}/text`,
+    may: [],
+    because: "text and token ids are turned into each other in one way, for engines and for the client",
+  },
+  {
+    room: `${server}/engines/tokenizer-files.ts`,
+    may: ["engine"],
+    because: "which files of a folder are a tokenizer does not depend on the engine that serves the model",
+  },
+  {
     room: `${server}/engines/llama`,
-    may: ["engine", "operations"],
+    may: ["engine", "operations", "text", "engines/tokenizer-files"],
     because: "an engine is known by its contract; it shares nothing with another engine",
   },
   {
@@ -66,7 +76,7 @@ export const arrows = [
   },
   {
     room: `${server}/engines/vllm`,
-    may: ["engine", "operations", "@tokenwire/engine-core"],
+    may: ["engine", "operations", "text", "engines/tokenizer-files", "@tokenwire/engine-core"],
     because: "an engine is known by its contract; it shares nothing with another engine",
   },
   {
@@ -87,7 +97,7 @@ export const arrows = [
   },
   {
     room: `${server}/client`,
-    may: ["generated"],
+    may: ["generated", "text"],
     because: "the client speaks to any server of the protocol, so it shares only the messages with ours",
   },
   { room: `${server}/cli`, may: ["*"], because: "the command line is where the parts are put together" },

@@ -1,3 +1,5 @@
+import { firstStop } from "../text/first-stop.ts";
+
 /**
  * Cuts a text at the first of some stop texts, without printing what may turn out to be the beginning of one. Servers
  * stop at the token that completes a stop text, so the text that reaches a client still has it.
@@ -19,11 +21,11 @@ export class StopText {
   push(text: string): string {
     if (this.#stopped) return "";
     const whole = this.#held + text;
-    const cut = this.#firstStop(whole);
-    if (cut >= 0) {
+    const found = firstStop(whole, this.#stops);
+    if (found !== undefined) {
       this.#stopped = true;
       this.#held = "";
-      return whole.slice(0, cut);
+      return whole.slice(0, found.at);
     }
     const safe = whole.length - this.#undecided(whole);
     this.#held = whole.slice(safe);
@@ -35,11 +37,6 @@ export class StopText {
     const held = this.#held;
     this.#held = "";
     return held;
-  }
-
-  #firstStop(text: string): number {
-    const found = this.#stops.map((stop) => text.indexOf(stop)).filter((index) => index >= 0);
-    return found.length === 0 ? -1 : Math.min(...found);
   }
 
   /** Length of the longest end of the text that begins a stop text. */

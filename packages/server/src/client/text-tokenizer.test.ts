@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { strToU8, zipSync } from "fflate";
-import { IncrementalDecoder } from "./incremental-decoder.ts";
+import { IncrementalDecoder } from "../text/incremental-decoder.ts";
 import { type ChatMessage, createTextTokenizer } from "./text-tokenizer.ts";
 
 const demo = new URL("../../../../models/demo/", import.meta.url);

@@ -1,5 +1,5 @@
 import { Template } from "@huggingface/jinja";
-import { Tokenizer } from "@huggingface/tokenizers";
+import { createHuggingFaceTokenizer } from "../text/hugging-face-tokenizer.ts";
 import { TokenizerError } from "./collect-tokenizer.ts";
 import { openTokenizerArchive } from "./tokenizer-archive.ts";
 
@@ -18,26 +18,18 @@ export interface TextTokenizer {
   decode(tokenIds: readonly number[]): string;
 }
 
-// @huggingface/tokenizers 0.2.0 ships declarations that nodenext cannot follow; this is the part that is used.
-interface TokenizerLike {
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
-  decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
-}
-
-const asText = { skip_special_tokens: true, clean_up_tokenization_spaces: false };
-
 /** Builds the tokenizer from the archive of GetTokenizer. Throws {@link TokenizerError} with a sentence. */
 export function createTextTokenizer(archive: Uint8Array): TextTokenizer {
   const files = openTokenizerArchive(archive, ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]);
   const definition = jsonFile(files, "tokenizer.json");
   if (definition === undefined) throw new TokenizerError("The server's tokenizer archive has no tokenizer.json.");
   const config = jsonFile(files, "tokenizer_config.json") ?? {};
-  const tokenizer = guarded("tokenizer", (): TokenizerLike => new Tokenizer(definition, config));
+  const tokenizer = guarded("tokenizer", () => createHuggingFaceTokenizer(definition, config));
   const template = files.get("chat_template.jinja");
   const chatTemplate = template === undefined ? chatTemplateOf(config) : new TextDecoder().decode(template);
 
   return {
-    encodePlain: (text) => guarded("tokenizer", () => tokenizer.encode(text, { add_special_tokens: true }).ids),
+    encodePlain: (text) => guarded("tokenizer", () => tokenizer.encode(text, true)),
     encodeChat: (messages) => {
       if (chatTemplate === undefined) {
         throw new TokenizerError("The model has no chat template; --raw gives it the text as it is.");
@@ -46,11 +38,9 @@ export function createTextTokenizer(archive: Uint8Array): TextTokenizer {
         new Template(chatTemplate).render({ ...specialTokensOf(config), messages, add_generation_prompt: true }),
       );
       // The template has written out every special token that belongs there.
-      return guarded("tokenizer", () => tokenizer.encode(text, { add_special_tokens: false }).ids);
+      return guarded("tokenizer", () => tokenizer.encode(text, false));
     },
-    decode: (tokenIds) =>
-      // The library refuses to decode nothing.
-      tokenIds.length === 0 ? "" : guarded("tokenizer", () => tokenizer.decode([...tokenIds], asText)),
+    decode: (tokenIds) => guarded("tokenizer", () => tokenizer.decode(tokenIds, true)),
   };
 }
 

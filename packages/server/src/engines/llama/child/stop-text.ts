@@ -1,3 +1,5 @@
+import { firstStop } from "../../../text/first-stop.ts";
+
 /**
  * Watches the text of one output for stop strings, token by token.
  *
@@ -18,16 +20,7 @@ export class StopText {
   /** Adds a token's bytes and answers the stop string that its text completes: the one that begins first. */
   push(bytes: Uint8Array): string | undefined {
     const text = this.#tail + this.#decoder.decode(bytes, { stream: true });
-    let found: string | undefined;
-    let at = Number.POSITIVE_INFINITY;
-    for (const stop of this.#stops) {
-      const position = text.indexOf(stop);
-      if (position >= 0 && position < at) {
-        at = position;
-        found = stop;
-      }
-    }
     this.#tail = this.#keep > 0 ? text.slice(-this.#keep) : "";
-    return found;
+    return firstStop(text, this.#stops)?.stop;
   }
 }

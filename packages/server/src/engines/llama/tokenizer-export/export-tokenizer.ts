@@ -1,11 +1,11 @@
 import { dirname, join } from "node:path";
 import type { TokenizerFile } from "../../../engine/facts.ts";
+import { readTokenizerFiles } from "../../tokenizer-files.ts";
 import { describeModel } from "../gguf/describe-model.ts";
 import type { GgufHeader } from "../gguf/gguf-header.ts";
 import { checkSameVocabulary } from "./check-same-vocabulary.ts";
 import { generationConfig, modelConfig, tokenizerConfig } from "./config-files.ts";
 import type { Json } from "./json.ts";
-import { neighbourFiles } from "./neighbour-files.ts";
 import { tokenizerJson } from "./tokenizer-json.ts";
 import { readVocabulary } from "./vocabulary.ts";
 
@@ -18,10 +18,10 @@ import { readVocabulary } from "./vocabulary.ts";
  * Costs up to a second or two of computing for the largest vocabularies: call it once and keep the result.
  */
 export async function exportTokenizer(header: GgufHeader, ggufPath: string): Promise<readonly TokenizerFile[]> {
-  const neighbours = await neighbourFiles(ggufPath);
-  const own = neighbours?.find((file) => file.name === "tokenizer.json");
+  const neighbours = await readTokenizerFiles(dirname(ggufPath), "tokenizer.json");
+  const own = neighbours.find((file) => file.name === "tokenizer.json");
   if (own !== undefined) checkSameVocabulary(header, join(dirname(ggufPath), own.name), own.bytes);
-  const files = neighbours ?? [jsonFile("tokenizer.json", await tokenizerJson(header))];
+  const files = neighbours.length > 0 ? neighbours : [jsonFile("tokenizer.json", await tokenizerJson(header))];
   const description = describeModel(header);
   const made: readonly (readonly [name: string, make: () => Json])[] = [
     ["tokenizer_config.json", () => tokenizerConfig(description, readVocabulary(header))],

@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { EngineError } from "../../../engine/errors.ts";
-import type { TokenizerFile } from "../../../engine/facts.ts";
+import { join } from "node:path";
+import { EngineError } from "../engine/errors.ts";
+import type { TokenizerFile } from "../engine/facts.ts";
 
 /** Clients of GetTokenizer take 200 MiB and 50 files; three places are kept for the files that are made. */
 const maxBytes = 200 * 1024 * 1024;
@@ -25,14 +25,14 @@ const knownNames: ReadonlySet<string> = new Set([
 const knownEndings = [".tiktoken", ".jinja", ".model"] as const;
 
 /**
- * The tokenizer files in the folder of a model, or undefined when there is no tokenizer.json among them. Throws
- * failed-precondition when they are more or larger than a client takes (47 files, 200 MiB), or cannot be read.
+ * The tokenizer files in a folder by the names that GetTokenizer knows, sorted. Throws failed-precondition when they are
+ * more or larger than a client takes (47 files, 200 MiB), or cannot be read. With `needed` there are none without the
+ * file of this name.
  */
-export async function neighbourFiles(ggufPath: string): Promise<readonly TokenizerFile[] | undefined> {
-  const folder = dirname(ggufPath);
+export async function readTokenizerFiles(folder: string, needed?: string): Promise<readonly TokenizerFile[]> {
   try {
     const names = (await readdir(folder)).filter((name) => isTokenizerFile(name)).sort();
-    if (!names.includes("tokenizer.json")) return undefined;
+    if (needed !== undefined && !names.includes(needed)) return [];
     const files: TokenizerFile[] = [];
     let total = 0;
     for (const name of names) {
