@@ -23,6 +23,8 @@ export interface Engine {
    * empty or absent for an engine that runs in this process or elsewhere.
    */
   readonly processIds?: readonly number[];
+  /** A sentence while the engine was told to pause: it lives, and works on nothing until it is woken. */
+  readonly pausedBecause?: string | undefined;
 
   /**
    * Loads the model. Resolves when the engine is ready for the first time; rejects when it never will be (file

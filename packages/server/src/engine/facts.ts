@@ -26,6 +26,8 @@ export interface ModelFacts {
   /** Tokens per block of the KV cache; 1 where the cache has no blocks. */
   readonly blockSizeTokens: number;
   readonly modelDtype: string;
+  /** Ranks that serve the model side by side, those that were lost included. Absent is 1. */
+  readonly dataParallelSize?: number;
 }
 
 /** One scheduler's load at a moment. One entry per data-parallel rank. */

@@ -55,6 +55,12 @@ export interface GenerateRequest {
   readonly id: string;
   readonly prompt: Prompt;
   readonly sampling: SamplingParams;
+  /** The data-parallel rank that must serve it, below `ModelFacts.dataParallelSize`; undefined leaves it to the engine. */
+  readonly dataParallelRank?: number | undefined;
+  /** Smaller is served first, where the engine schedules by priority. An int32; undefined is 0. */
+  readonly priority?: number | undefined;
+  /** The caller's trace context as it came: `traceparent`, `tracestate`. */
+  readonly traceHeaders?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface EmbedRequest {

@@ -18,6 +18,9 @@ export function wrapEngine(engine: Engine, taken: Partial<WorkEntrances>): Engin
     get processIds() {
       return engine.processIds ?? [];
     },
+    get pausedBecause() {
+      return engine.pausedBecause;
+    },
     onState: (listener) => engine.onState(listener),
     start: () => engine.start(),
     facts: () => engine.facts(),

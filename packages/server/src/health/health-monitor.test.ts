@@ -144,6 +144,19 @@ suite("HealthMonitor and the engine's life", () => {
     rig.health.pause(undefined);
     assert.deepEqual(statuses(rig), all);
   });
+
+  test("an engine that was told elsewhere to pause says so with its answers", async () => {
+    const rig = await readyRig({ intervalMs: 1000 });
+    rig.engine.pausedBecause = "the engine sleeps.";
+    await rig.clock.advanceSettling(1000);
+    assert.deepEqual(statuses(rig), stalled);
+    rig.health.pause("weights are exchanged.");
+    rig.health.pause(undefined);
+    assert.deepEqual(statuses(rig), stalled);
+    rig.engine.pausedBecause = undefined;
+    await rig.clock.advanceSettling(1000);
+    assert.deepEqual(statuses(rig), all);
+  });
 });
 
 suite("HealthMonitor and the round trip", () => {

@@ -24,7 +24,16 @@ import type { WorkLedger } from "./work-ledger.ts";
 /** The part of an engine that health asks. */
 export type MonitoredEngine = Pick<
   Engine,
-  "state" | "onState" | "progress" | "checkHealth" | "loads" | "facts" | "generate" | "abort" | "processIds"
+  | "state"
+  | "onState"
+  | "progress"
+  | "checkHealth"
+  | "loads"
+  | "facts"
+  | "generate"
+  | "abort"
+  | "processIds"
+  | "pausedBecause"
 >;
 
 export interface HealthMonitorOptions {
@@ -85,6 +94,8 @@ export class HealthMonitor {
   /** A sign of life since the last look. */
   #isAlive = false;
   #wasStopped = false;
+  /** Why somebody here paused the engine; the engine's own word counts beside it. */
+  #pausedBecause: string | undefined;
   #reportedPromptTokens = 0;
 
   /** Registers the names. Throws what the table throws for a name that it does not take. */
@@ -150,7 +161,8 @@ export class HealthMonitor {
 
   /** Says that the engine was told to pause, with a sentence why; undefined ends the pause. */
   pause(because: string | undefined): void {
-    this.#lifecycle.pause(because);
+    this.#pausedBecause = because;
+    this.#lifecycle.pause(because ?? this.#options.engine.pausedBecause);
     if (this.#phase === "running") this.#judge(false);
   }
 
@@ -228,6 +240,7 @@ export class HealthMonitor {
     }
     if (this.#question !== question) return;
     this.#question = undefined;
+    this.#lifecycle.pause(this.#pausedBecause ?? engine.pausedBecause);
     const nowMs = this.#clock.nowMs();
     if (failure === undefined) {
       const isIdle = wasIdle && ledger.workSinceMs === undefined;

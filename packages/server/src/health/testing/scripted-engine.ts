@@ -15,6 +15,7 @@ export class ScriptedEngine implements MonitoredEngine {
   state: EngineState = { t: "idle" };
   progress: EngineProgress | undefined;
   processIds: readonly number[] = [];
+  pausedBecause: string | undefined;
   /** Checks asked so far. */
   checks = 0;
   /** Ids of the requests that were given up. */

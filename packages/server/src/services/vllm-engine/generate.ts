@@ -7,6 +7,7 @@ import type { VllmEngineContext } from "./context.ts";
 import { requireReady } from "./engine-status.ts";
 import { type AnswerOutcome, ChunkedAnswer, WholeAnswer } from "./generate-stream.ts";
 import type { InFlightRequest, InFlightRequests } from "./in-flight.ts";
+import { priorityOf, traceHeadersOf } from "./request-metadata.ts";
 import { validateGenerateRequest } from "./validate/generate-request.ts";
 
 /**
@@ -22,8 +23,10 @@ export function generateHandler(
   const { engine, log } = context;
   return async (request, call) => {
     requireReady(engine);
-    const dpRanks = Math.max(1, engine.loads().length);
-    const { requestId, prompt, sampling } = validateGenerateRequest(request, engine.facts(), dpRanks);
+    const facts = engine.facts();
+    const { requestId, prompt, sampling } = validateGenerateRequest(request, facts, facts.dataParallelSize ?? 1);
+    const { dataParallelRank } = request;
+    const metadata = { priority: priorityOf(call), traceHeaders: traceHeadersOf(call) };
     call.signal.throwIfAborted();
     admit(context, inFlight, sampling.n);
     const entry = inFlight.add(requestId, sampling.n, (engineId) => engine.abort(engineId));
@@ -41,7 +44,7 @@ export function generateHandler(
           : new WholeAnswer(call, sampling.n, outcome);
         const sink = new CountingSink({ inFlight, entry, answer, now: () => context.now(), signal: call.signal });
         try {
-          engine.generate({ id: entry.engineId, prompt, sampling }, sink);
+          engine.generate({ id: entry.engineId, prompt, sampling, dataParallelRank, ...metadata }, sink);
         } catch (thrown) {
           entry.allFinished();
           throw thrown;

@@ -27,7 +27,7 @@ export function getServerInfoHandler(
     const facts = context.engine.facts();
     return GetServerInfoResponse.create({
       ...own,
-      dataParallelSize: Math.max(1, context.engine.loads().length),
+      dataParallelSize: facts.dataParallelSize ?? 1,
       kvCacheDtype: facts.kvCacheDtype,
       blockSize: facts.blockSizeTokens,
       modelDtype: facts.modelDtype,
