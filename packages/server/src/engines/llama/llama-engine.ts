@@ -5,13 +5,13 @@ import type { Embedding, GenerationSink } from "../../engine/output.ts";
 import type { EmbedRequest, GenerateRequest } from "../../engine/request.ts";
 import type { EngineProgress, EngineState } from "../../engine/state.ts";
 import type { Log } from "../../operations/log.ts";
+import { Throughput } from "../../operations/throughput.ts";
 import { BackOff } from "./back-off.ts";
 import { toGbnf } from "./constraints/index.ts";
 import type { ChildCounters, FromChild } from "./ipc.ts";
 import { type LlamaProcess, type LoadResult, loadInChild } from "./llama-process.ts";
 import { engineError, PendingWork } from "./pending-work.ts";
 import { type LlamaBlueprint, prepareModel } from "./prepare-model.ts";
-import { Throughput } from "./throughput.ts";
 import { exportTokenizer } from "./tokenizer-export/export-tokenizer.ts";
 
 export interface LlamaEngineOptions {

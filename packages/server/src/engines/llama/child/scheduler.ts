@@ -1,8 +1,8 @@
 import { EngineError } from "../../../engine/errors.ts";
 import type { OutputDelta } from "../../../engine/output.ts";
+import { HitRate } from "../../../operations/hit-rate.ts";
 import type { ChildCounters, ChildSampling, ErrorFacts, RequestDelta, RequestFailure } from "../ipc.ts";
 import type { AddonContext } from "./addon.ts";
-import { HitRate } from "./hit-rate.ts";
 import { KvSlots } from "./kv-slots.ts";
 import { readLogprobs } from "./logprobs.ts";
 import type { LlamaModel } from "./model.ts";
