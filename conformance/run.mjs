@@ -9,6 +9,7 @@ import {
   connectconformance,
   ensureInstalled,
   gateway,
+  grpcGoReader,
   grpcHealthProbe,
   grpcio,
   grpcurl,
@@ -17,6 +18,7 @@ import {
   interopClient,
   kubeletProbes,
   kubernetesValidate,
+  tonicReader,
   versionOf,
 } from "./harness/tools.ts";
 
@@ -29,6 +31,7 @@ const suites = {
   gateway: [gateway],
   kubernetes: [kubeletProbes, kubernetesValidate],
   transport: [h2spec, connectconformance, interopClient],
+  content: [grpcGoReader, tonicReader, grpcio],
   "bad-input": [],
   docs: [grpcurl, grpcHealthProbe],
 };
@@ -47,7 +50,7 @@ const chosen = Object.entries(suites).filter(([name]) => wanted.length === 0 || 
 /** Why each tool that could not be had is not there. @type {Map<import("./harness/tools.ts").Tool, string>} */
 const missing = new Map();
 const tools = [...new Set(chosen.flatMap(([, needed]) => needed))];
-await Promise.all([installInTurn("go"), installInTurn("python3")]);
+await Promise.all([installInTurn("go"), installInTurn("python3"), installInTurn("cargo")]);
 
 /** @type {string[]} */
 const skipped = [];
@@ -75,7 +78,7 @@ if (required && skipped.length > 0) console.log("CI=true: a skipped suite is a f
 process.exit(failed.length > 0 || (required && skipped.length > 0) ? 1 : 0);
 
 /** Tools of one kind share caches and locks, so they are built one after the other.
- * @param {"go" | "python3"} needs
+ * @param {import("./harness/tools.ts").Tool["needs"]} needs
  */
 async function installInTurn(needs) {
   const mine = tools.filter((tool) => tool.needs === needs);

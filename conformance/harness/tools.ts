@@ -11,7 +11,7 @@ export interface Tool {
   /** Stands in the folder's name, so that another version is another folder. */
   readonly version: string;
   /** What has to be on the machine to build it. */
-  readonly needs: "go" | "python3";
+  readonly needs: "go" | "python3" | "cargo";
   readonly folder: string;
   /** Builds it into `folder`; rejects with a sentence that ends in the output's last lines. */
   install(): Promise<void>;
@@ -48,6 +48,20 @@ function goProgram(name: string, source: string, linkerFlags = ""): Tool {
     }
   };
   return { name, version, needs: "go", folder, install };
+}
+
+/** A Rust program of this repository: the package in a folder that has its own Cargo.lock. */
+function cargoProgram(name: string, source: string): Tool {
+  const sources = globSync("src/*.rs", { cwd: source }).sort();
+  const version = hashOf([...sources, "Cargo.toml", "Cargo.lock"].map((file) => join(source, file)));
+  const folder = join(cache, "cargo", `${name}-${version}`);
+  const target = join(folder, "target");
+  const args = ["install", "--locked", "--quiet", "--path", source, "--root", folder, "--target-dir", target];
+  const install = async () => {
+    await run("cargo", args);
+    rmSync(target, { recursive: true, force: true });
+  };
+  return { name, version, needs: "cargo", folder, install };
 }
 
 function hashOf(files: readonly string[]): string {
@@ -124,6 +138,10 @@ export const connectconformance: Tool = goTool(
 /** Its package is called `client`; the folder says which one. */
 export const interopClient: Tool = goTool("client", "google.golang.org/grpc/interop/client", "v1.85.0");
 
+const readers = join(conformance, "content");
+export const grpcGoReader: Tool = goProgram("grpc-go-reader", join(readers, "grpc-go-reader"));
+export const tonicReader: Tool = cargoProgram("tonic-reader", join(readers, "tonic-reader"));
+
 /** Where an installed tool's program lies. */
 export function program(tool: Tool, name: string = tool.name): string {
   return join(tool.folder, tool.needs === "go" ? "" : "bin", name);
@@ -148,7 +166,7 @@ export async function ensureInstalled(tool: Tool): Promise<void> {
 
 function isInstalled(tool: Tool): boolean {
   // An environment's python is a link to the machine's, which may have been removed since.
-  const works = existsSync(program(tool, tool.needs === "go" ? tool.name : "python"));
+  const works = existsSync(program(tool, tool.needs === "python3" ? "python" : tool.name));
   return works && existsSync(join(tool.folder, ".complete"));
 }
 

@@ -1,9 +1,6 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { makeCertificate } from "../harness/certificate.ts";
 import { run } from "../harness/processes.ts";
 import { interopClient, program } from "../harness/tools.ts";
 import { type RunningServer, startTransportServer } from "./running-server.ts";
@@ -30,17 +27,14 @@ const cases = [
   "channel_soak",
 ];
 
-const folder = mkdtempSync(join(tmpdir(), "tokenwire-interop-"));
-const cert = join(folder, "cert.pem");
-const key = join(folder, "key.pem");
-after(() => rmSync(folder, { recursive: true, force: true }));
+const { cert, key, remove } = makeCertificate();
+after(remove);
 
 describe("the gRPC interop client", () => {
   for (const secure of [false, true]) {
     describe(secure ? "over TLS" : "in plaintext", () => {
       let server: RunningServer;
       before(async () => {
-        if (secure) makeCertificate();
         server = await startTransportServer(...(secure ? [cert, key, "-"] : []));
       });
       after(() => server?.stop());
@@ -55,10 +49,3 @@ describe("the gRPC interop client", () => {
     });
   }
 });
-
-function makeCertificate(): void {
-  const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
-  const files = ["-keyout", key, "-out", cert, "-days", "2"];
-  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-  execFileSync("openssl", ["req", "-x509", ...curve, ...files, ...subject], { stdio: "ignore" });
-}
