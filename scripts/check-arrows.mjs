@@ -136,7 +136,7 @@ export const testsMayAlso = [
 export const fences = [
   {
     module: /^@grpc\//,
-    only: [`${server}/client`, "bench", "drill"],
+    only: [`${server}/client`, "conformance/content", "bench", "drill"],
     because: "grpc-js is the client of `generate`; servers stand on @tokenwire/grpc",
   },
   {
