@@ -30,6 +30,11 @@ export const arrows = [
     because: "a client of vLLM's engine core is useful without a gRPC server",
   },
   { room: "packages/grpc/src", may: [], because: "a transport knows no service and no engine" },
+  {
+    room: "packages/grpc/fuzz",
+    may: ["packages/grpc/src"],
+    because: "fuzzers reach into the transport's parts, which its public face hides, and into nothing else",
+  },
 
   { room: `${server}/rpc`, may: [], because: "the seam stands between services and transports and leans on neither" },
   {
@@ -148,6 +153,7 @@ export const fences = [
     module: /^node:(http2|net|tls)$/,
     only: [
       "packages/grpc/src/node",
+      "packages/grpc/fuzz",
       "packages/health/src/probe",
       `${server}/operations`,
       `${server}/client`,
@@ -163,6 +169,7 @@ const computedImports = [`${server}/engines/llama/child`];
 
 const scanned = [
   "packages/*/src/**/*.{ts,mts,js,mjs}",
+  "packages/*/fuzz/**/*.ts",
   "packages/*/bin/*.mjs",
   "conformance/**/*.{ts,mjs}",
   "bench/**/*.{ts,mjs}",

@@ -11,7 +11,7 @@ const packages = globSync("packages/*/package.json", { cwd: root })
   .sort();
 
 // Projects beside the packages: they are checked and never built.
-const unpublished = ["scripts", "conformance", "bench", "drill"].filter((path) =>
+const unpublished = ["scripts", "conformance", "bench", "drill", "packages/grpc/fuzz"].filter((path) =>
   existsSync(join(root, path, "tsconfig.json")),
 );
 

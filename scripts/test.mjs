@@ -12,7 +12,7 @@ const args = process.argv.slice(2);
 const fragments = args.filter((arg) => !arg.startsWith("-"));
 const flags = args.filter((arg) => arg.startsWith("-"));
 
-const all = globSync(["packages/*/src/**/*.test.ts", "scripts/**/*.test.{mjs,ts}"], { cwd: root }).sort();
+const all = globSync(["packages/*/{src,fuzz}/**/*.test.ts", "scripts/**/*.test.{mjs,ts}"], { cwd: root }).sort();
 const files = fragments.length === 0 ? all : all.filter((file) => fragments.some((part) => file.includes(part)));
 if (files.length === 0) {
   console.error(
