@@ -27,6 +27,11 @@ export interface Limits {
   readonly handshakeTimeoutMs: number;
   /** Time for the rest of a field block once it has begun. Default 10 s. */
   readonly headerTimeoutMs: number;
+  /**
+   * Time that a request may take to come while the server waits for it: all of it where it is one message, and each
+   * message of a stream from its first byte on. Default 2 min: 4 MiB at 280 kbit/s. Found up to half of it later.
+   */
+  readonly requestTimeoutMs: number;
   /** A connection without a frame for so long is pinged. Default 60 s, so that a client that vanished frees its streams; `Infinity`: never. */
   readonly keepaliveTimeMs: number;
   /** How long the answer to such a ping may take. Default 20 s: gRPC's default. */
@@ -66,6 +71,7 @@ export const defaultLimits: Limits = {
   maxBacklogBytes: 1024 * 1024,
   handshakeTimeoutMs: 20_000,
   headerTimeoutMs: 10_000,
+  requestTimeoutMs: 120_000,
   keepaliveTimeMs: 60_000,
   keepaliveTimeoutMs: 20_000,
   minPingIntervalMs: 10_000,

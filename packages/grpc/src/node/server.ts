@@ -179,6 +179,7 @@ function shortestBoundMs(limits: Limits): number {
   return Math.min(
     limits.handshakeTimeoutMs,
     limits.headerTimeoutMs,
+    limits.requestTimeoutMs,
     limits.keepaliveTimeMs,
     limits.keepaliveTimeoutMs,
     limits.maxConnectionIdleMs,

@@ -48,7 +48,7 @@ export class SocketDriver {
 
   /** Looks at the connection's clocks. */
   tick(nowMs: number): void {
-    this.#http2.tick(nowMs);
+    this.#rpc.tick(nowMs);
     this.#flush();
   }
 

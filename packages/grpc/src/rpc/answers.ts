@@ -49,9 +49,13 @@ export class PlainAnswer implements StreamHandler {
   }
 
   onData(_bytes: Uint8Array, start: number, end: number, last: boolean): void {
+    this.#stream.consume(end - start);
+    if (last) this.answer();
+  }
+
+  /** Answers now, whether the request has come whole or not. */
+  answer(): void {
     const stream = this.#stream;
-    stream.consume(end - start);
-    if (!last) return;
     const body = Buffer.from(`${this.#text}\n`);
     const fields = [":status", String(this.#status), "content-type", "text/plain; charset=utf-8"];
     fields.push("content-length", String(body.length));

@@ -35,6 +35,8 @@ export class RequestMessages {
   #ended = false;
   #inflating = false;
   #closed = false;
+  #stuckAt = -1;
+  #stuckSinceMs = 0;
 
   constructor(
     stream: Stream,
@@ -68,6 +70,21 @@ export class RequestMessages {
   advance(): void {
     this.#handOut();
     this.#account();
+  }
+
+  /**
+   * Says since when the rest of a message is waited for, as far as was seen at earlier calls; undefined when none is.
+   * Looking now and then costs nothing where messages come.
+   */
+  stuckSinceMs(nowMs: number): number | undefined {
+    const waits = !this.#closed && !this.#inflating && this.#reader.unreadBytes > 0 && this.#target.wantsMessage;
+    // Where the message begins tells it from those before.
+    const at = waits ? this.#stream.receivedBytes - this.#reader.unreadBytes : -1;
+    if (at !== this.#stuckAt) {
+      this.#stuckAt = at;
+      this.#stuckSinceMs = nowMs;
+    }
+    return waits ? this.#stuckSinceMs : undefined;
   }
 
   /** Hands on what is whole, as long as it is wanted. */

@@ -125,6 +125,101 @@ describe("a request", () => {
   });
 });
 
+describe("a request that comes slowly", () => {
+  const limits = { requestTimeoutMs: 10_000, keepaliveTimeMs: Number.POSITIVE_INFINITY };
+  /** Turns the clock on, as the server's ticks do. */
+  const pass = ({ clock, connection }: ReturnType<typeof rig>, ms: number) => {
+    for (let left = ms; left > 0; left -= 1_000) {
+      clock.advance(Math.min(left, 1_000));
+      connection.tick(clock.nowMs());
+    }
+  };
+
+  it("ends its call when its one message is not whole in time, however its bytes trickle", () => {
+    const slow = rig([unary("Echo", () => assert.fail("must not run"))], limits);
+    const { headers, data, answers, server } = slow;
+    const bytes = message("x".repeat(100));
+    headers(1, "Echo");
+    headers(3, "Echo");
+    data(3, message("all but the end"), false);
+    for (let second = 0; second < 10; second += 1) {
+      data(1, bytes.subarray(second, second + 1), false);
+      assert.deepEqual(answers(), []);
+      pass(slow, 1_000);
+    }
+    pass(slow, 2_500);
+    assert.deepEqual(answers(), ["1:status 4", "3:status 4"]);
+    assert.deepEqual([server.activeCalls, slow.connection.http2.streamCount], [0, 0]);
+  });
+
+  it("may take its time between the messages of a stream, and for each its own", async () => {
+    const slow = rig(
+      [
+        bidiStreaming("Talk", async (call) => {
+          for await (const text of call.requests) call.write(text);
+        }),
+      ],
+      limits,
+    );
+    const { headers, data, answers, server } = slow;
+    headers(1, "Talk");
+    for (let n = 0; n < 5; n += 1) {
+      pass(slow, 60_000);
+      const bytes = message(`message ${n}`);
+      data(1, bytes.subarray(0, 7), false);
+      pass(slow, 7_000);
+      // The end of one message and the beginning of the next.
+      data(1, Buffer.concat([bytes.subarray(7), Buffer.alloc(3)]), false);
+      await settled();
+      assert.deepEqual(answers(), [`1:message ${n}`]);
+      pass(slow, 7_000);
+      data(1, Buffer.alloc(2), false);
+      await settled();
+      assert.deepEqual(answers(), ["1:"]);
+    }
+    data(1, Buffer.alloc(1), false);
+    pass(slow, 15_000);
+    assert.deepEqual(answers(), ["1:status 4"]);
+    await settled();
+    assert.equal(server.activeCalls, 0);
+  });
+
+  it("has all the time in which its handler does not read", async () => {
+    const read = Promise.withResolvers<void>();
+    const slow = rig(
+      [
+        clientStreaming("Join", async (call) => {
+          await read.promise;
+          const texts: string[] = [];
+          for await (const text of call.requests) texts.push(text);
+          return texts.join();
+        }),
+      ],
+      limits,
+    );
+    const { headers, data, answers } = slow;
+    headers(1, "Join");
+    const bytes = message("kept");
+    data(1, bytes.subarray(0, 6), false);
+    pass(slow, 100_000);
+    read.resolve();
+    await settled();
+    pass(slow, 5_000);
+    data(1, bytes.subarray(6), true);
+    await settled();
+    await settled();
+    assert.deepEqual(answers(), ["1:kept", "1:status 0"]);
+  });
+
+  it("is answered as it is when it is no gRPC", () => {
+    const slow = rig([], limits);
+    slow.headers(1, "Echo", ["content-type", "text/plain"]);
+    slow.data(1, Buffer.from("a"), false);
+    pass(slow, 13_000);
+    assert.equal(slow.connection.http2.streamCount, 0);
+  });
+});
+
 describe("a decoder", () => {
   it("may refuse a request with a status of its own", () => {
     const refuse = () => {

@@ -176,6 +176,9 @@ export class RpcServer implements RequestMemory {
 /** A call with less time is over when it arrives: without this its end would be a race of its handler with a timer. */
 const shortestTimeoutMs = 1;
 
+/** Requests that come slowly are looked for so often: rarely, so that ten thousand watches cost nothing. */
+const looksInRequestTimeout = 4;
+
 /** The calls of one connection. */
 export class RpcConnection implements CallOwner {
   readonly peer: string;
@@ -184,6 +187,7 @@ export class RpcConnection implements CallOwner {
   /** Calls of this turn whose deadline is not watched yet; most have ended when the turn is over. */
   #unwatched: ServerCall[] = [];
   #receiving = false;
+  #lookAtMs = 0;
 
   constructor(server: RpcServer, peer: string, onOutput: () => void) {
     this.#server = server;
@@ -211,6 +215,21 @@ export class RpcConnection implements CallOwner {
     if (this.#unwatched.length === 0) return;
     for (const call of this.#unwatched) this.#server.watch(call);
     this.#unwatched.length = 0;
+  }
+
+  /** Looks at the connection's clocks. */
+  tick(nowMs: number): void {
+    this.http2.tick(nowMs);
+    if (nowMs < this.#lookAtMs) return;
+    const { requestTimeoutMs } = this.#server.limits;
+    this.#lookAtMs = nowMs + requestTimeoutMs / looksInRequestTimeout;
+    const latestMs = nowMs - requestTimeoutMs;
+    // A copy, because what ends leaves the map.
+    for (const stream of [...this.http2.streams()]) {
+      const { handler } = stream;
+      if (handler instanceof ServerCall) handler.expectRequestSince(latestMs, nowMs);
+      else if (handler instanceof PlainAnswer && stream.openedAtMs <= latestMs) handler.answer();
+    }
   }
 
   /** Ends every call with this status. */

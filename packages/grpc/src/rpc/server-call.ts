@@ -227,6 +227,15 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     this.cut(deadlineExceeded());
   }
 
+  /** Ends the call when its request has been on its way since before this. */
+  expectRequestSince(latestMs: number, nowMs: number): void {
+    if (this.#settled) return;
+    let sinceMs: number | undefined;
+    if (this.#takesStream) sinceMs = this.#messages?.stuckSinceMs(nowMs);
+    else if (this.#handler === "waiting") sinceMs = this.#stream.openedAtMs;
+    if (sinceMs !== undefined && sinceMs <= latestMs) this.#failRequests(requestTimedOut());
+  }
+
   /** Ends the call with this status, whatever its handler does; the signal tells the handler. */
   cut(reason: GrpcStatusError): void {
     if (this.#settled || this.#cutBy !== undefined) return;
@@ -430,6 +439,10 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
 /** How a call ends whose deadline has passed. */
 export function deadlineExceeded(): GrpcStatusError {
   return GrpcStatusError.of("DEADLINE_EXCEEDED", "the deadline of the call has passed");
+}
+
+function requestTimedOut(): GrpcStatusError {
+  return GrpcStatusError.of("DEADLINE_EXCEEDED", "the request took longer to come than the server waits");
 }
 
 function cancelled(): GrpcStatusError {

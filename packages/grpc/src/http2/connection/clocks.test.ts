@@ -120,6 +120,17 @@ describe("request fields", () => {
     assert.equal(readRequestFields([":method", "CONNECT", ":authority", "h"])?.path, "");
   });
 
+  // grpc-go refuses a request without both; RFC 9113 section 8.3.1 does not ask for one, and nothing here depends on it.
+  it("name one authority, or none, and Host stands in for it", () => {
+    const bare = good.slice(0, 6);
+    const authorityOf = (more: readonly string[]) => readRequestFields([...bare, ...more])?.authority;
+    assert.deepEqual(
+      [[], [":authority", ""], [":authority", "a"], ["host", "b"], [":authority", "a", "host", "b"]].map(authorityOf),
+      ["", "", "a", "b", "a"],
+    );
+    assert.deepEqual(readRequestFields([...bare, "x", "1", "host", "b", "y", "2"])?.fields, ["x", "1", "y", "2"]);
+  });
+
   it("are refused when they are malformed (RFC 9113 section 8)", () => {
     const bad: readonly (readonly string[])[] = [
       [],
@@ -137,6 +148,8 @@ describe("request fields", () => {
       [...good, "a", "new\nline"],
       [...good, "a", "nul\0"],
       [...good, "a", " padded"],
+      [...good, ":authority", "h"],
+      [...good, "host", "a", "host", "a"],
       [...good, "content-length", "-1"],
       [...good, "content-length", "1", "content-length", "1"],
       [":method", "CONNECT", ":path", "/a"],

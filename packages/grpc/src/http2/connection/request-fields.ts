@@ -48,6 +48,7 @@ export function readRequestFields(list: readonly string[]): RequestFields | unde
     regularFrom += 2;
   }
   const fields = list.slice(regularFrom);
+  let hosts = 0;
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string;
     const value = fields[i + 1] as string;
@@ -55,6 +56,13 @@ export function readRequestFields(list: readonly string[]): RequestFields | unde
     if (name === "content-length") {
       if (!contentLengthValue.test(value) || contentLength >= 0) return undefined;
       contentLength = Number(value);
+    } else if (name === "host") {
+      // One authority at most, and it is no metadata (grpc/proposal A41).
+      hosts += 1;
+      if (hosts > 1) return undefined;
+      authority ??= value;
+      fields.splice(i, 2);
+      i -= 2;
     }
   }
   const isConnect = method === "CONNECT";
