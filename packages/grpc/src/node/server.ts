@@ -1,24 +1,18 @@
 import type { Socket } from "node:net";
 import { type Clock, systemClock } from "../clock.ts";
 import { type Limits, limitsOf } from "../limits.ts";
-import { RpcServer, type ServerEvent } from "../rpc/rpc-server.ts";
+import { RpcServer, type RpcServerOptions, type ServerEvent } from "../rpc/rpc-server.ts";
 import type { Service } from "../rpc/service.ts";
-import type { GrpcStatusError } from "../rpc/status.ts";
 import { type Listener, type ListenTarget, openListener } from "./listener.ts";
 import { SocketDriver } from "./socket-driver.ts";
 
-export interface ServerOptions {
+export interface ServerOptions extends RpcServerOptions {
   /** Bounds that differ from the defaults. */
   readonly limits?: Partial<Limits>;
   /** How long `close` waits for handlers to return, and then for their last bytes to leave. Default 1,000 ms each. */
   readonly closeGraceMs?: number;
   /** Hears what a log should know. Default: nothing is told. */
   readonly onEvent?: (event: ServerEvent) => void;
-  /**
-   * Makes what handlers find in `signal.reason` and get from `requests`, for programs with a status error of their own.
-   * Default: the `GrpcStatusError` itself.
-   */
-  readonly signalReason?: (status: GrpcStatusError) => unknown;
   /** For tests. */
   readonly clock?: Clock;
 }
@@ -73,7 +67,7 @@ class NodeServer implements Server {
     const limits = limitsOf(options.limits);
     this.#clock = options.clock ?? systemClock;
     this.#closeGraceMs = options.closeGraceMs ?? defaultCloseGraceMs;
-    this.#rpc = new RpcServer(limits, this.#clock, options.onEvent ?? (() => undefined), options.signalReason);
+    this.#rpc = new RpcServer(limits, this.#clock, options.onEvent ?? (() => undefined), options);
     this.#tickMs = Math.max(leastTickMs, Math.min(tickMs, shortestBoundMs(limits) / 4));
   }
 

@@ -12,19 +12,24 @@ const smallMessageBytes = 500;
 /** One for all, because a message is written from its beginning to its end before the next begins. */
 const writer = new OutputWriter();
 
-/** Encodes a message and sends it behind its prefix. Throws what the encoder throws; nothing of the message is sent then. */
+/**
+ * Encodes a message and sends it behind its prefix; answers its length. Throws what the encoder throws; nothing of the
+ * message is sent then.
+ */
 export function sendMessage(
   connection: Connection,
   stream: Stream,
   method: Method,
   message: unknown,
   compressed: boolean,
-): void {
+): number {
   const { encodeInto } = method;
-  if (compressed) sendFramed(connection, stream, 1, deflate(encode(method, message)));
-  else if (encodeInto === undefined) sendFramed(connection, stream, 0, method.encodeResponse(message));
-  else sendInPlace(connection, stream, message, encodeInto);
+  let length: number;
+  if (compressed) length = sendFramed(connection, stream, 1, deflate(encode(method, message)));
+  else if (encodeInto === undefined) length = sendFramed(connection, stream, 0, method.encodeResponse(message));
+  else length = sendInPlace(connection, stream, message, encodeInto);
   connection.changed();
+  return length;
 }
 
 function encode(method: Method, message: unknown): Uint8Array {
@@ -40,30 +45,32 @@ function sendInPlace(
   stream: Stream,
   message: unknown,
   encodeInto: NonNullable<Method["encodeInto"]>,
-): void {
+): number {
   const at = sender.begin(stream);
   if (at < 0) writer.openOwn();
   else writer.open(sender.output.chunk, at + messagePrefixBytes);
   encodeInto(message, writer);
+  const { length } = writer;
   if (at >= 0 && writer.inPlace) {
-    const { length } = writer;
     writePrefix(sender.output.chunk, at, 0, length);
-    if (sender.commit(stream, at, messagePrefixBytes + length)) return;
+    if (sender.commit(stream, at, messagePrefixBytes + length)) return length;
   }
   // A copy where it lies in the output, which is written over next.
   sendLarge(sender, stream, 0, writer.inPlace ? new Uint8Array(writer.written) : writer.written);
+  return length;
 }
 
-function sendFramed({ sender }: Connection, stream: Stream, flag: 0 | 1, bytes: Uint8Array): void {
+function sendFramed({ sender }: Connection, stream: Stream, flag: 0 | 1, bytes: Uint8Array): number {
   if (bytes.length <= smallMessageBytes) {
     const at = sender.begin(stream);
     if (at >= 0) {
       const { chunk } = sender.output;
       copySmall(bytes, chunk, writePrefix(chunk, at, flag, bytes.length));
-      if (sender.commit(stream, at, messagePrefixBytes + bytes.length)) return;
+      if (sender.commit(stream, at, messagePrefixBytes + bytes.length)) return bytes.length;
     }
   }
   sendLarge(sender, stream, flag, bytes);
+  return bytes.length;
 }
 
 function sendLarge(sender: Connection["sender"], stream: Stream, flag: 0 | 1, bytes: Uint8Array): void {

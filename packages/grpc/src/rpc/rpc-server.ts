@@ -6,6 +6,8 @@ import type { Limits } from "../limits.ts";
 import { endWithStatus, PlainAnswer } from "./answers.ts";
 import { acceptedEncodings } from "./compression.ts";
 import { Deadlines } from "./deadlines.ts";
+import { type Interceptor, intercepted } from "./interceptor.ts";
+import { type CallObserver, CallRecord } from "./observer.ts";
 import { readRequestHead } from "./request-head.ts";
 import type { RequestMemory } from "./request-messages.ts";
 import { type CallOwner, deadlineExceeded, ServerCall } from "./server-call.ts";
@@ -18,6 +20,8 @@ export type ServerEvent =
   | { readonly t: "handler-failed"; readonly id: string; readonly path: string; readonly error: unknown }
   /** The same after its call had been ended for another reason: usually an aborted wait. */
   | { readonly t: "handler-failed-late"; readonly path: string; readonly error: unknown }
+  /** The server's observer threw. */
+  | { readonly t: "observer-failed"; readonly path: string; readonly error: unknown }
   /** A connection was ended by us because the client broke a rule or a bound. */
   | { readonly t: "connection-failed"; readonly peer: string; readonly code: string; readonly reason: string };
 
@@ -29,6 +33,18 @@ type Phase =
 interface Route {
   readonly service: Service;
   readonly method: Method;
+}
+
+export interface RpcServerOptions {
+  /**
+   * Makes what handlers find in `signal.reason` and get from `requests`, for programs with a status error of their own.
+   * Default: the `GrpcStatusError` itself.
+   */
+  readonly signalReason?: (status: GrpcStatusError) => unknown;
+  /** Stand around every handler, the first outermost. Default none. */
+  readonly interceptors?: readonly Interceptor[];
+  /** Hears of every call. Default: nobody does. */
+  readonly observer?: CallObserver;
 }
 
 /** The calls of all connections: who serves them, how many there are, and how they end together. Knows no sockets. */
@@ -46,15 +62,13 @@ export class RpcServer implements RequestMemory {
   #waiting: { readonly done: () => boolean; readonly resolve: () => void }[] = [];
 
   readonly signalReason: (status: GrpcStatusError) => unknown;
+  readonly #interceptors: readonly Interceptor[];
+  readonly #observer: CallObserver | undefined;
 
-  /** `signalReason` makes what a handler is told that a call ended with. */
-  constructor(
-    limits: Limits,
-    clock: Clock,
-    tell: (event: ServerEvent) => void,
-    signalReason: (status: GrpcStatusError) => unknown = (status) => status,
-  ) {
-    this.signalReason = signalReason;
+  constructor(limits: Limits, clock: Clock, tell: (event: ServerEvent) => void, options: RpcServerOptions = {}) {
+    this.signalReason = options.signalReason ?? ((status) => status);
+    this.#interceptors = options.interceptors ?? [];
+    this.#observer = options.observer;
     this.limits = limits;
     this.clock = clock;
     this.#tell = tell;
@@ -65,7 +79,7 @@ export class RpcServer implements RequestMemory {
     for (const method of service.methods) {
       const path = `/${service.name}/${method.name}`;
       if (this.#routes.has(path)) throw new Error(`${path} is registered twice`);
-      this.#routes.set(path, { service, method });
+      this.#routes.set(path, { service, method: intercepted(method, this.#interceptors) });
     }
   }
 
@@ -149,6 +163,26 @@ export class RpcServer implements RequestMemory {
 
   unwatch(call: ServerCall, bucket: number): void {
     this.#deadlines.remove(call, bucket);
+  }
+
+  observe(call: ServerCall): CallRecord | undefined {
+    const observer = this.#observer;
+    if (observer === undefined) return undefined;
+    const { path } = call;
+    try {
+      const tell = observer.callBegan(call, call.method);
+      if (tell === undefined) return undefined;
+      return new CallRecord((end) => {
+        try {
+          tell(end);
+        } catch (error) {
+          this.tell({ t: "observer-failed", path, error });
+        }
+      });
+    } catch (error) {
+      this.tell({ t: "observer-failed", path, error });
+      return undefined;
+    }
   }
 
   handlerFailed(path: string, error: unknown): string {
@@ -257,6 +291,10 @@ export class RpcConnection implements CallOwner {
     this.#server.unwatch(call, bucket);
   }
 
+  observe(call: ServerCall): CallRecord | undefined {
+    return this.#server.observe(call);
+  }
+
   handlerFailed(path: string, error: unknown): string {
     return this.#server.handlerFailed(path, error);
   }
@@ -300,25 +338,18 @@ export class RpcConnection implements CallOwner {
   }
 
   #call(stream: Stream, head: ReturnType<typeof readRequestHead> & { readonly t: "call" }): void {
-    if (head.timeoutMs !== undefined && head.timeoutMs < shortestTimeoutMs) {
-      const { code, message } = deadlineExceeded();
-      endWithStatus(stream, code, message, []);
-      return;
-    }
     const route = this.#server.route(stream.request.path);
     if (route === undefined) {
       endWithStatus(stream, StatusCode.UNIMPLEMENTED, `there is no method ${stream.request.path}`, []);
       return;
     }
-    const refusal = this.#server.refusalOf(route.service);
-    if (refusal !== undefined) {
-      endWithStatus(stream, refusal.code, refusal.message, []);
-      return;
-    }
     const call = new ServerCall(this.http2, stream, route.method, head, this);
     stream.handler = call;
     this.#server.begun(call);
-    call.begin();
+    const isLate = head.timeoutMs !== undefined && head.timeoutMs < shortestTimeoutMs;
+    const refusal = isLate ? deadlineExceeded() : this.#server.refusalOf(route.service);
+    if (refusal === undefined) call.begin();
+    else call.cut(refusal);
   }
 }
 

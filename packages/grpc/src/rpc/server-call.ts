@@ -7,6 +7,7 @@ import { acceptsGzip } from "./compression.ts";
 import type { Expiring } from "./deadlines.ts";
 import { messagePrefixBytes } from "./message-reader.ts";
 import { appendMetadata, FieldMetadata, metadataFields, type RequestMetadata } from "./metadata.ts";
+import type { CallRecord } from "./observer.ts";
 import type { RequestHead } from "./request-head.ts";
 import { type MessageTarget, type RequestMemory, RequestMessages } from "./request-messages.ts";
 import { RequestStream } from "./request-stream.ts";
@@ -25,6 +26,8 @@ export interface CallOwner {
   /** Watches over the call's deadline from the end of this turn on. */
   watch(call: ServerCall): void;
   unwatch(call: ServerCall, bucket: number): void;
+  /** What counts this call for the server's observer; undefined without one. */
+  observe(call: ServerCall): CallRecord | undefined;
   /** What a handler is told that a call ended with. */
   signalReason(status: GrpcStatusError): unknown;
   /** A handler failed by a bug; answers the sentence that the client gets. */
@@ -56,6 +59,7 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
   readonly #connection: Connection;
   readonly #stream: Stream;
   readonly #head: RequestHead & { readonly t: "call" };
+  readonly #record: CallRecord | undefined;
   #metadata: FieldMetadata | undefined;
   #messages: RequestMessages | undefined;
   #requests: RequestStream | undefined;
@@ -86,6 +90,7 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     this.#owner = owner;
     this.expiresAtMs = head.timeoutMs === undefined ? Number.POSITIVE_INFINITY : stream.openedAtMs + head.timeoutMs;
     if (head.timeoutMs !== undefined) owner.watch(this);
+    this.#record = owner.observe(this);
   }
 
   /** True when handler and answer are at their end. */
@@ -169,7 +174,6 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
   onReset(): void {
     this.#goOver();
     this.cut(this.#isPastDeadline() ? deadlineExceeded() : cancelled());
-    this.#settle();
     this.#checkEnd();
   }
 
@@ -189,6 +193,7 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
   }
 
   onMessage(bytes: Uint8Array): void {
+    this.#record?.received(bytes.length);
     if (this.#takesStream) {
       try {
         this.requests.message(this.#decode(bytes));
@@ -264,6 +269,7 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     const length = end - start - messagePrefixBytes;
     if (this.#takesStream || length < 0 || bytes[start] !== 0 || readUint32(bytes, start + 1) !== length) return false;
     if (length > this.#owner.maxReceiveMessageBytes) return false;
+    this.#record?.received(length);
     this.#run(bytes.subarray(start + messagePrefixBytes, end));
     return true;
   }
@@ -319,7 +325,7 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     this.#returned();
     if (!this.#settled) {
       this.sendHeaders();
-      this.#settle();
+      this.#settle(StatusCode.OK);
       this.#stream.sendTrailers(okTrailers, this.#trailers ?? noFields);
     }
     this.#checkEnd();
@@ -362,7 +368,7 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
       trailers = [];
       sent = this.#internal(thrown);
     }
-    this.#settle();
+    this.#settle(sent.code);
     if (!this.#stream.open) return;
     if (status.code === StatusCode.OK) {
       this.sendOk(trailers);
@@ -389,9 +395,9 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     return bytes + statusBytes <= this.#connection.peerMaxHeaderListBytes ? trailers : noFields;
   }
 
-  #settle(): void {
-    if (this.#settled) return;
+  #settle(code: StatusCode): void {
     this.#settled = true;
+    this.#record?.ended(code, this.#owner.nowMs() - this.#stream.openedAtMs);
     this.#messages?.close();
     this.#wake();
   }
@@ -432,7 +438,8 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
 
   #send(message: unknown): void {
     this.sendHeaders();
-    sendMessage(this.#connection, this.#stream, this.method, message, this.#gzip);
+    const bytes = sendMessage(this.#connection, this.#stream, this.method, message, this.#gzip);
+    this.#record?.sent(bytes);
   }
 }
 
