@@ -1,10 +1,11 @@
 // A server whose answers can be checked to the byte, for suites that count what was lost and what was left.
 //   counting-server.ts [--tls CERT KEY] [SOCKET …]
-// It listens on the Unix sockets, or on a free port of the loopback without any; TLS is on sockets named *.tls, and on the
-// port. It prints the port (0 for sockets) when it listens, and for each line on standard input a line of JSON: a Report.
+// It listens on a free port of the loopback and on the Unix sockets, with TLS on those that are named *.tls. It prints the
+// port when it listens, and for each line on standard input a line of JSON: a Report.
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { setImmediate } from "node:timers/promises";
 import { type Call, createServer, type Limits, type Method, type ServerStreamingCall } from "@tokenwire/grpc";
 import { numberedMessage } from "./numbered-message.ts";
 
@@ -121,12 +122,14 @@ const server = createServer({
 });
 server.register({ name: "tokenwire.test.Counting", methods });
 const tls = cert === undefined || key === undefined ? {} : { tls: { cert, key } };
-let port = 0;
-if (args.length === 0) ({ port } = await server.listen({ host: "127.0.0.1", port: 0, ...tls }));
+const { port } = await server.listen({ host: "127.0.0.1", port: 0 });
 for (const path of args) await server.listen({ path, ...(path.endsWith(".tls") ? tls : {}) });
 console.log(String(port));
 
-createInterface(process.stdin).on("line", () => {
+createInterface(process.stdin).on("line", async () => {
+  globalThis.gc?.();
+  // What ended in this turn is free only behind it.
+  await setImmediate();
   globalThis.gc?.();
   const { heapUsed, rss } = process.memoryUsage();
   const report: Report = {
