@@ -10,6 +10,8 @@ export type EngineCoreFault =
   | { readonly kind: "invalid-request"; readonly field: string }
   /** The engine answered a utility call with a failure. */
   | { readonly kind: "call-failed"; readonly method: string }
+  /** A socket cannot be bound: the address is taken, or is none. */
+  | { readonly kind: "cannot-bind"; readonly address: string }
   /** The package `zeromq` cannot be loaded here. */
   | { readonly kind: "no-zeromq" }
   /** {@link EngineCoreClient.close} was called. */

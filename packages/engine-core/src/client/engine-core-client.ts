@@ -1,7 +1,7 @@
 import type { DeathCause, EngineCoreError } from "../engine-core-error.ts";
 import type { EngineCoreOutputs } from "../protocol/outputs.ts";
+import type { ReadyFacts } from "../protocol/ready-response.ts";
 import type { EngineCoreRequest, WireValue } from "../protocol/request.ts";
-import type { ReadyFacts } from "./ready-facts.ts";
 
 /** How a client is made. It binds three sockets; engines connect to all of them. */
 export interface EngineCoreClientOptions {
