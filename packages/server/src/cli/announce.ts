@@ -1,6 +1,6 @@
 import type { EngineState } from "../engine/state.ts";
 import type { ListenAddress } from "../rpc/server.ts";
-import type { ServeConfiguration, ServeTls } from "./configuration.ts";
+import type { EngineChoice, ServeConfiguration, ServeTls } from "./configuration.ts";
 import { formatAddress } from "./value-parsers.ts";
 
 type Print = (line: string) => void;
@@ -25,7 +25,7 @@ export class Announcer {
   ): void {
     const { engine, servedModelName, tls } = configuration;
     this.#tls = tls;
-    const source = engine.t === "llama" ? `llama, ${engine.modelPath}` : (engine.scriptPath ?? "mock, built-in script");
+    const source = sourceOf(engine);
     this.#print(`tokenwire ${version} serves ${servedModelName} (${source})`);
     this.#print(`listening on ${formatAddress(address)}, gRPC ${securityOf(tls)}`);
     if (health !== undefined) this.#print(`health on ${formatAddress(health)}`);
@@ -51,6 +51,16 @@ export class Announcer {
       this.#print(`  ${command}`);
     this.#print("");
     this.#print("Ctrl-C stops after requests in flight have ended.");
+  }
+}
+
+function sourceOf(engine: EngineChoice): string {
+  switch (engine.t) {
+    case "llama":
+    case "vllm":
+      return `${engine.t}, ${engine.modelPath}`;
+    case "mock":
+      return engine.scriptPath ?? "mock, built-in script";
   }
 }
 

@@ -298,7 +298,6 @@ test("the engine follows from the model's form, and the model may come from the 
   assert.equal(serve(["--engine", "mock"]).servedModelName, "mock");
   refused(["serve"], /^serve needs a MODEL/);
   refused(["serve", "Qwen/Qwen3-0.6B"], /downloads nothing/);
-  refused(["serve", "m.gguf", "--engine", "vllm"], /^--engine vllm is not there yet/);
   refused(["serve", "m.gguf", "--mock-script", "s.json"], /^--mock-script needs --engine mock/);
   refused(["serve", "a.gguf", "b.gguf"], /too many arguments/);
 });

@@ -17,14 +17,16 @@ export type Invocation =
   | { readonly t: "text"; readonly text: string };
 
 /**
- * Reads the words after the program's name, and the environment. Touches nothing else: no file, no port, no output.
+ * Reads the words after the program's name, and the environment. Touches nothing else but to look whether MODEL is a
+ * model's folder: no port, no output.
  * Throws {@link UsageError} for everything that is wrong with them.
  */
 export function parseCommandLine(argv: readonly string[], environment: Environment): Invocation {
   const parsing: Parsing = { invocation: undefined, written: "" };
-  const program = createProgram(parsing, environment);
+  const { own, behindDashes } = splitAtDashes(argv);
+  const program = createProgram(parsing, environment, behindDashes);
   try {
-    program.parse(argv[0] === "probe" ? withLongFlags(argv) : argv, { from: "user" });
+    program.parse(argv[0] === "probe" ? withLongFlags(argv) : [...own], { from: "user" });
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) throw thrown;
     if (thrown.exitCode !== 0) throw usageErrorOf(thrown);
@@ -34,7 +36,18 @@ export function parseCommandLine(argv: readonly string[], environment: Environme
 
 /** The whole program as commander knows it, for the tests of its help. */
 export function describeProgram(): Command {
-  return createProgram({ invocation: undefined, written: "" }, {});
+  return createProgram({ invocation: undefined, written: "" }, {}, []);
+}
+
+/** The words of `serve` behind `--` are vLLM's own, and no word of ours may be read among them. */
+function splitAtDashes(argv: readonly string[]): {
+  readonly own: readonly string[];
+  readonly behindDashes: readonly string[];
+} {
+  const dashes = argv[0] === "serve" ? argv.indexOf("--") : -1;
+  return dashes < 0
+    ? { own: argv, behindDashes: [] }
+    : { own: argv.slice(0, dashes), behindDashes: argv.slice(dashes + 1) };
 }
 
 interface Parsing {
@@ -53,6 +66,8 @@ Examples:
   tokenwire serve models/demo/tiny-f16.gguf
   tokenwire serve model.gguf --served-model-name my-model --max-model-len 4096 --port 50052
   tokenwire serve --engine mock
+  tokenwire serve models/demo/hf --engine vllm -- --tensor-parallel-size 2
+  tokenwire serve models/demo/hf --engine vllm --engine-core-address tcp://0.0.0.0:29550
 `;
 
 const probeHelp = `
@@ -80,7 +95,7 @@ Examples:
   tokenwire generate --raw --max-tokens 40 "Once upon a time"
 `;
 
-function createProgram(parsing: Parsing, environment: Environment): Command {
+function createProgram(parsing: Parsing, environment: Environment, behindDashes: readonly string[]): Command {
   const program = new Command("tokenwire");
   program
     .description("Serves large language models over gRPC, with health that Kubernetes can trust.")
@@ -105,9 +120,10 @@ function createProgram(parsing: Parsing, environment: Environment): Command {
     .command("serve")
     .summary("serve a model")
     .description("Serves a model over gRPC: vllm.grpc.engine.VllmEngine, grpc.health.v1.Health and server reflection.")
-    .argument("[MODEL]", "path of a GGUF file")
+    .argument("[MODEL]", "path of a GGUF file, or of a model's folder in Hugging Face's form")
+    .usage("[options] [MODEL] [-- flags of vllm serve]")
     .addHelpText("after", serveHelp);
-  const readServe = declareServeFlags(serve);
+  const readServe = declareServeFlags(serve, behindDashes);
   serve.action(() => {
     parsing.invocation = { t: "serve", configuration: readServe(environment) };
   });

@@ -1,3 +1,4 @@
+import type { EngineSource } from "../engines/vllm/engine-source.ts";
 import type { HealthAlias } from "../health/names.ts";
 import type { HealthThresholds } from "../health/thresholds.ts";
 import type { LogLevel } from "../operations/log.ts";
@@ -7,7 +8,19 @@ export type EngineChoice =
   /** Embedded llama.cpp with a GGUF file. */
   | { readonly t: "llama"; readonly modelPath: string }
   /** The scripted engine. Without a file it plays its built-in script. */
-  | { readonly t: "mock"; readonly scriptPath: string | undefined };
+  | { readonly t: "mock"; readonly scriptPath: string | undefined }
+  /** vLLM's engine cores, with a model's folder in Hugging Face's form. */
+  | {
+      readonly t: "vllm";
+      readonly modelPath: string;
+      readonly source: EngineSource;
+      /** Where engines report, `tcp://host:port`; undefined is a free port of this machine alone. */
+      readonly handshakeAddress: string | undefined;
+      /** `tcp://` or `ipc://`; undefined is a free port beside the handshake's. */
+      readonly inputAddress: string | undefined;
+      readonly outputAddress: string | undefined;
+      readonly dataParallelSize: number;
+    };
 
 /** Where the second port listens, which answers health from a thread of its own. */
 export interface HealthAddress {
@@ -57,6 +70,10 @@ export interface ServeConfiguration {
   readonly maxStreams: number;
   /** A request that would be one more is answered RESOURCE_EXHAUSTED. 0 admits only what can run at once. */
   readonly maxWaitingRequests: number;
+  /** A request that comes while so many prompt tokens wait is answered RESOURCE_EXHAUSTED. Undefined sets no bound. */
+  readonly maxQueuedPromptTokens: number | undefined;
+  /** Where StartProfile may write. Undefined: nowhere. */
+  readonly profileDir: string | undefined;
   readonly logStats: boolean;
   readonly logLevel: LogLevel;
 }

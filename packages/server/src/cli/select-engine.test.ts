@@ -3,13 +3,21 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import type { Engine } from "../engine/engine.ts";
 import { createLog } from "../operations/log.ts";
 import { parseCommandLine } from "./command-line.ts";
 import type { ServeConfiguration } from "./configuration.ts";
-import { assertLlamaRunsHere, llamaPackageVersion, type Platform, selectEngine } from "./select-engine.ts";
+import {
+  assertEngineCoreRunsHere,
+  assertLlamaRunsHere,
+  llamaPackageVersion,
+  type Platform,
+  selectEngine,
+} from "./select-engine.ts";
 
 const linux: Platform = { os: "linux", arch: "x64", libc: "glibc", hasPackage: () => true };
+const demoFolder = fileURLToPath(new URL("../../../../models/demo/hf", import.meta.url));
 let folder: string;
 
 before(async () => {
@@ -66,10 +74,32 @@ test("a machine without a binary for it is told which package or system it needs
 
 test("the package that the sentence names is the one in package.json", async () => {
   const facts = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
-  assert.deepEqual(facts.optionalDependencies, {
-    "@node-llama-cpp/linux-arm64": llamaPackageVersion,
-    "@node-llama-cpp/linux-x64": llamaPackageVersion,
-  });
+  for (const name of ["@node-llama-cpp/linux-arm64", "@node-llama-cpp/linux-x64"]) {
+    assert.equal(facts.optionalDependencies[name], llamaPackageVersion);
+  }
+});
+
+test("a model's folder makes a vLLM engine that has not started", async () => {
+  const engine = await select([demoFolder, "--engine-core-address", "tcp://127.0.0.1:0"]);
+  assert.deepEqual([engine.name, engine.state], ["vllm", { t: "idle" }]);
+});
+
+test("a folder that is missing or no model's is said in a sentence", async () => {
+  const vllm = (path: string): string[] => [path, "--engine", "vllm"];
+  await refused(vllm(join(folder, "none")), /^The model ".*none" does not exist; .*downloads nothing\.$/);
+  await refused(vllm(await fileWith("file.gguf", "GGUF")), /is no folder; the vLLM engine needs a model/);
+  await refused(vllm(folder), /has no config\.json, so it is no model in Hugging Face's form\.$/);
+});
+
+test("a machine without the client of vLLM's engine is told what to install", () => {
+  const without = (name: string): Platform => ({ ...linux, hasPackage: (asked) => asked !== name });
+  assertEngineCoreRunsHere(linux);
+  for (const name of ["@tokenwire/engine-core", "zeromq"]) {
+    assert.throws(() => assertEngineCoreRunsHere(without(name)), {
+      name: "UsageError",
+      message: `The vLLM engine needs the optional package ${name}, which is not installed; install it with: npm install @tokenwire/engine-core`,
+    });
+  }
 });
 
 test("the mock engine plays its script, with the limits of the command line", async () => {

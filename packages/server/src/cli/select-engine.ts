@@ -1,8 +1,10 @@
 import { existsSync } from "node:fs";
 import { open, readFile, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import type { Engine } from "../engine/engine.ts";
 import { EngineError } from "../engine/errors.ts";
+import type { EngineSource } from "../engines/vllm/engine-source.ts";
 import type { Log } from "../operations/log.ts";
 import type { EngineChoice, ServeConfiguration } from "./configuration.ts";
 import { UsageError } from "./usage-error.ts";
@@ -53,6 +55,13 @@ export async function selectEngine(
         log,
       });
     }
+    case "vllm": {
+      assertEngineCoreRunsHere(platform);
+      await assertModelFolder(choice.modelPath);
+      const { createVllmEngine } = await import("../engines/vllm/vllm-engine.ts");
+      const { source, ...rest } = choice;
+      return createVllmEngine({ ...rest, source: withLimits(source, configuration), log });
+    }
     case "mock": {
       const { createMockEngine } = await import("../engines/mock/mock-engine.ts");
       const { parseMockScript } = await import("../engines/mock/mock-script.ts");
@@ -93,6 +102,29 @@ export function assertLlamaRunsHere(platform: Platform): void {
   }
 }
 
+/** Throws a {@link UsageError} with one sentence when what speaks to vLLM's engine is not installed. */
+export function assertEngineCoreRunsHere(platform: Platform): void {
+  const missing = ["@tokenwire/engine-core", "zeromq"].find((name) => !platform.hasPackage(name));
+  if (missing === undefined) return;
+  throw new UsageError(
+    `The vLLM engine needs the optional package ${missing}, which is not installed; install it with: npm install @tokenwire/engine-core`,
+  );
+}
+
+/** Limits that tokenwire has under vLLM's names go to an engine that we start. */
+function withLimits(source: EngineSource, configuration: ServeConfiguration): EngineSource {
+  if (source.t === "attached") return source;
+  const { maxModelLenTokens, maxNumSeqs, maxNumBatchedTokens, kvCacheMemoryBytes } = configuration;
+  const limits = {
+    "--max-model-len": maxModelLenTokens,
+    "--max-num-seqs": maxNumSeqs,
+    "--max-num-batched-tokens": maxNumBatchedTokens,
+    "--kv-cache-memory-bytes": kvCacheMemoryBytes,
+  };
+  const given = Object.entries(limits).flatMap(([flag, value]) => (value === undefined ? [] : [flag, String(value)]));
+  return { ...source, args: [...given, ...source.args] };
+}
+
 function thisPlatform(): Platform {
   return {
     os: process.platform,
@@ -100,7 +132,8 @@ function thisPlatform(): Platform {
     libc: process.platform === "linux" ? linuxLibc() : undefined,
     hasPackage: (name) => {
       try {
-        createRequire(import.meta.url).resolve(name);
+        // A package of ours in a clone is there before it is built, so its entry is not asked for.
+        createRequire(import.meta.url).resolve(name.startsWith("@tokenwire/") ? `${name}/package.json` : name);
         return true;
       } catch {
         return false;
@@ -116,6 +149,22 @@ function linuxLibc(): "glibc" | "musl" {
   const glibc = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib64/ld-linux-aarch64.so.1"];
   // Both can be installed; then glibc is there, which is what the binary asks for.
   return musl && !glibc.some((path) => existsSync(path)) ? "musl" : "glibc";
+}
+
+async function assertModelFolder(path: string): Promise<void> {
+  const named = `The model ${JSON.stringify(path)}`;
+  const facts = await stat(path).catch(() => undefined);
+  if (facts === undefined) {
+    throw new UsageError(
+      `${named} does not exist; the vLLM engine needs a local folder with the model in Hugging Face's form, and downloads nothing.`,
+    );
+  }
+  if (!facts.isDirectory()) {
+    throw new UsageError(`${named} is no folder; the vLLM engine needs a model in Hugging Face's form.`);
+  }
+  if (!existsSync(join(path, "config.json"))) {
+    throw new UsageError(`${named} has no config.json, so it is no model in Hugging Face's form.`);
+  }
 }
 
 const ggufMagic = "GGUF";

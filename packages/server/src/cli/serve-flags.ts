@@ -1,4 +1,5 @@
-import { basename } from "node:path";
+import { existsSync, statSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
 import type { Command } from "commander";
 import type { LogLevel } from "../operations/log.ts";
 import type { EngineChoice, HealthAddress, ServeConfiguration, ServeTls } from "./configuration.ts";
@@ -6,25 +7,30 @@ import { CommandFlags, type FlagReader } from "./flags.ts";
 import { declareHealthFlags } from "./health-flags.ts";
 import { UsageError } from "./usage-error.ts";
 import { integer, oneOf, scaledInteger, seconds, text } from "./value-parsers.ts";
+import { declareVllmFlags } from "./vllm-flags.ts";
 
 // A copy of operations/log.ts: importing it would load the logger before we know that anything is to be logged.
 const levels = ["debug", "info", "warn", "error", "silent"] as const satisfies readonly LogLevel[];
 
 const maxInt32 = 2 ** 31 - 1;
 
-/** Declares the flags of `serve` on the command; the reader gives the configuration or throws a UsageError. */
-export function declareServeFlags(command: Command): FlagReader<ServeConfiguration> {
+/**
+ * Declares the flags of `serve` on the command; the reader gives the configuration or throws a UsageError. `behindDashes`
+ * are the words after `--`, which are vLLM's.
+ */
+export function declareServeFlags(command: Command, behindDashes: readonly string[]): FlagReader<ServeConfiguration> {
   const flags = new CommandFlags(command);
 
   flags.group("Model");
   const engine = flags.optional({
     flag: "--engine <name>",
-    description: "llama (a GGUF file), or mock (scripted, no model); default: by the form of MODEL",
+    description:
+      "llama (a GGUF file), vllm (a model's folder), or mock (scripted, no model); default: by the form of MODEL",
     parse: oneOf(["llama", "mock", "vllm"]),
   });
   const servedModelName = flags.optional({
     flag: "--served-model-name <name>",
-    description: "the name that clients see (default: the file's name without .gguf)",
+    description: "the name that clients see (default: the name of the file or folder, without .gguf)",
     parse: text,
   });
   const mockScript = flags.optional({
@@ -122,11 +128,24 @@ export function declareServeFlags(command: Command): FlagReader<ServeConfigurati
     parse: integer({ from: 1, to: 1024 }),
   });
 
+  const vllm = declareVllmFlags(flags);
+
   const maxWaitingRequests = flags.value({
     flag: "--max-waiting-requests <count>",
     description: "answer RESOURCE_EXHAUSTED to a request when so many wait already; 0 admits only what runs at once",
     parse: integer({ from: 0, to: 1_000_000 }),
     fallback: "1024",
+  });
+
+  const maxQueuedPromptTokens = flags.optional({
+    flag: "--max-queued-prompt-tokens <tokens>",
+    description: "answer RESOURCE_EXHAUSTED to a request when so many prompt tokens wait for their first output",
+    parse: scaledInteger({ from: 1, to: maxInt32 }),
+  });
+  const profileDir = flags.optional({
+    flag: "--profile-dir <folder>",
+    description: "let StartProfile write CPU profiles into this folder (default: profiles are refused)",
+    parse: text,
   });
 
   flags.group("Health");
@@ -156,7 +175,21 @@ export function declareServeFlags(command: Command): FlagReader<ServeConfigurati
 
   return (environment) => {
     const model = command.args[0] ?? environment.TOKENWIRE_MODEL;
-    const choice = chooseEngine(model, engine(environment), mockScript(environment));
+    const choice = chooseEngine({
+      model,
+      engine: engine(environment),
+      mockScript: mockScript(environment),
+      vllmFlags: [...vllm.given(environment), ...(behindDashes.length > 0 ? ["--"] : [])],
+      chooseVllm: (modelPath) => vllm.choose(modelPath, behindDashes, environment),
+    });
+    const limits = {
+      "--max-model-len": maxModelLenTokens(environment),
+      "--max-num-seqs": maxNumSeqs(environment),
+      "--max-num-batched-tokens": maxNumBatchedTokens(environment),
+      "--kv-cache-memory-bytes": kvCacheMemoryBytes(environment),
+      "--threads": threads(environment),
+    };
+    if (choice.t === "vllm") refuseLimits(choice, limits);
     return {
       engine: choice,
       host: host(environment),
@@ -178,10 +211,19 @@ export function declareServeFlags(command: Command): FlagReader<ServeConfigurati
       maxConnections: maxConnections(environment),
       maxStreams: maxStreams(environment),
       maxWaitingRequests: maxWaitingRequests(environment),
+      maxQueuedPromptTokens: maxQueuedPromptTokens(environment),
+      profileDir: profileFolder(profileDir(environment)),
       logStats: !disableLogStats(environment),
       logLevel: logLevel(environment),
     };
   };
+}
+
+function profileFolder(path: string | undefined): string | undefined {
+  if (path !== undefined && !statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new UsageError(`--profile-dir must be a folder that exists, not ${JSON.stringify(path)}.`);
+  }
+  return path;
 }
 
 function healthAddress(
@@ -206,27 +248,51 @@ function tlsPaths(
   return undefined;
 }
 
-function chooseEngine(
-  model: string | undefined,
-  engine: "llama" | "mock" | "vllm" | undefined,
-  mockScript: string | undefined,
-): EngineChoice {
-  if (engine === "vllm") {
-    throw new UsageError("--engine vllm is not there yet; llama and mock are.");
-  }
+interface EngineWords {
+  readonly model: string | undefined;
+  readonly engine: "llama" | "mock" | "vllm" | undefined;
+  readonly mockScript: string | undefined;
+  /** What was given that only the vLLM engine has. */
+  readonly vllmFlags: readonly string[];
+  readonly chooseVllm: (modelPath: string) => EngineChoice;
+}
+
+function chooseEngine({ model, engine, mockScript, vllmFlags, chooseVllm }: EngineWords): EngineChoice {
+  const isVllm = engine === "vllm" || (engine === undefined && model !== undefined && isModelFolder(model));
+  if (!isVllm && vllmFlags[0] !== undefined) throw new UsageError(`${vllmFlags[0]} needs --engine vllm.`);
   if (engine === "mock") return { t: "mock", scriptPath: mockScript };
   if (mockScript !== undefined) throw new UsageError("--mock-script needs --engine mock.");
   if (model === undefined || model === "") {
     throw new UsageError(
-      "serve needs a MODEL: the path of a GGUF file, as in tokenwire serve models/demo/tiny-f16.gguf (or --engine mock, which needs none).",
+      "serve needs a MODEL: the path of a GGUF file, as in tokenwire serve models/demo/tiny-f16.gguf, or of a model's folder for --engine vllm (--engine mock needs none).",
     );
   }
+  if (isVllm) return chooseVllm(model);
   if (engine === "llama" || model.endsWith(".gguf")) return { t: "llama", modelPath: model };
   throw new UsageError(
-    `${JSON.stringify(model)} is no GGUF file by its name; the llama engine serves local .gguf files and downloads nothing (--engine llama takes a file of any name).`,
+    `${JSON.stringify(model)} is no GGUF file by its name, and no folder with a config.json; tokenwire serves local models and downloads nothing (--engine llama takes a file of any name).`,
   );
 }
 
+/** A model in Hugging Face's form, which vLLM's engine serves. */
+function isModelFolder(path: string): boolean {
+  return existsSync(join(path, "config.json"));
+}
+
+/** The limits of an engine that is vLLM's own are set where it is started. */
+function refuseLimits(
+  { source }: Extract<EngineChoice, { t: "vllm" }>,
+  limits: Readonly<Record<string, number | undefined>>,
+): void {
+  for (const [flag, value] of Object.entries(limits)) {
+    if (value === undefined) continue;
+    if (flag === "--threads") throw new UsageError("--threads is a setting of the llama engine.");
+    if (source.t === "attached") {
+      throw new UsageError(`${flag} goes to vllm serve --headless; --engine-core-address starts no engine.`);
+    }
+  }
+}
+
 function nameOf(choice: EngineChoice): string {
-  return choice.t === "mock" ? "mock" : basename(choice.modelPath).replace(/\.gguf$/, "");
+  return choice.t === "mock" ? "mock" : basename(resolve(choice.modelPath)).replace(/\.gguf$/, "");
 }

@@ -4,27 +4,28 @@
  *
  * A sentence says why, or what to use instead; it is put after "--flag is a vLLM flag that tokenwire does not have: ".
  */
-const oneMachine = "the llama engine runs in one process on one machine.";
-const noGpu = "the llama engine computes on the CPU.";
-const inFile = "the GGUF file decides that; choose another file.";
-const noLora = "adapters are not loaded; merge the adapter into the GGUF file.";
+const behindDashes = "with --engine vllm, vLLM's own flags go behind --.";
+const oneMachine = `the llama engine runs in one process on one machine; ${behindDashes}`;
+const noGpu = `the llama engine computes on the CPU; ${behindDashes}`;
+const inFile = `the GGUF file decides that; ${behindDashes}`;
+const noLora = `the llama engine loads no adapters, merge them into the GGUF file; ${behindDashes}`;
 const noHttp = "tokenwire speaks gRPC only; an OpenAI-compatible gateway in front has that.";
 const noAuth = "tokenwire does not authenticate clients; put a gateway or a network policy in front.";
 const noTls = "TLS is --tls-cert, --tls-key and --tls-client-ca; files that change are read again.";
 const noDownload = "tokenwire loads local files and downloads nothing.";
 const noMedia = "only text models are served.";
-const noSpeculation = "there is no speculative decoding.";
+const noSpeculation = `the llama engine does not decode speculatively; ${behindDashes}`;
 const inRequest = "clients give sampling and constraints with each request.";
 const inGateway =
   "chat templates, tools and reasoning are parsed by the gateway or the client, which work with token ids.";
-const noTuning = "the scheduler has no such setting; --max-num-seqs and --max-num-batched-tokens are there.";
-const noKv = "the KV cache has no such setting; --kv-cache-memory-bytes and --max-model-len are there.";
+const noTuning = `--max-num-seqs and --max-num-batched-tokens are there; ${behindDashes}`;
+const noKv = `--kv-cache-memory-bytes and --max-model-len are there; ${behindDashes}`;
 
 const sentences: ReadonlyMap<string, string> = new Map(
   [
     [
       oneMachine,
-      "--tensor-parallel-size -tp --pipeline-parallel-size -pp --data-parallel-size -dp --data-parallel-rank -dpn --data-parallel-start-rank -dpr --data-parallel-size-local -dpl --data-parallel-address -dpa --data-parallel-rpc-port -dpp --data-parallel-backend -dpb --data-parallel-hybrid-lb --data-parallel-external-lb --distributed-executor-backend --enable-expert-parallel -ep --max-parallel-loading-workers --ray-workers-use-nsight --disable-custom-all-reduce --nnodes --node-rank --master-addr --master-port --headless --decode-context-parallel-size -dcp --prefill-context-parallel-size -pcp --enable-eplb --eplb-config --worker-cls --worker-extension-cls --kv-transfer-config --api-server-count -asc",
+      "--tensor-parallel-size -tp --pipeline-parallel-size -pp -dp --data-parallel-rank -dpn --data-parallel-start-rank -dpr --data-parallel-size-local -dpl --data-parallel-address -dpa --data-parallel-rpc-port -dpp --data-parallel-backend -dpb --data-parallel-hybrid-lb --data-parallel-external-lb --distributed-executor-backend --enable-expert-parallel -ep --max-parallel-loading-workers --ray-workers-use-nsight --disable-custom-all-reduce --nnodes --node-rank --master-addr --master-port --headless --decode-context-parallel-size -dcp --prefill-context-parallel-size -pcp --enable-eplb --eplb-config --worker-cls --worker-extension-cls --kv-transfer-config --api-server-count -asc",
     ],
     [
       noGpu,

@@ -4,23 +4,23 @@ import { choiceGrammar } from "./choice-grammar.ts";
 import { droppedByXgrammar } from "./schema-support.ts";
 
 /** The proto field of each kind of constraint. */
-export const constraintFields = {
+export const constraintFields: Readonly<Record<Constraint["kind"], string>> = {
   "json-schema": "sampling_params.json_schema",
   regex: "sampling_params.regex",
   grammar: "sampling_params.grammar",
   choice: "sampling_params.choice",
   "json-object": "sampling_params.json_object",
-} as const satisfies Record<Constraint["kind"], string>;
+};
 
 /** vLLM's StructuredOutputsParams (vllm/sampling_params.py): one of the constraints, and who enforces it. */
-export interface StructuredOutputs {
+export type StructuredOutputs = {
   readonly json?: string;
   readonly regex?: string;
   readonly grammar?: string;
   readonly json_object?: true;
   /** An engine takes one backend, that of its first constrained request, so all of ours name the same. */
   readonly _backend: "xgrammar";
-}
+};
 
 /**
  * What the engine must be told to hold an output to a constraint.
