@@ -1,4 +1,5 @@
 import type { EngineLoad, ModelFacts, TokenizerFile } from "./facts.ts";
+import type { KvEventSource } from "./kv-events.ts";
 import type { Embedding, GenerationSink } from "./output.ts";
 import type { EmbedRequest, GenerateRequest } from "./request.ts";
 import type { EngineProgress, EngineState } from "./state.ts";
@@ -23,6 +24,13 @@ export interface Engine {
    * empty or absent for an engine that runs in this process or elsewhere.
    */
   readonly processIds?: readonly number[];
+  /** What its prefix cache holds; absent for an engine that does not tell. */
+  readonly kvEvents?: KvEventSource | undefined;
+  /**
+   * True when every scheduler step moves {@link progress}, also one that gives no output: then silence with work in
+   * flight means that nothing is computed. Absent is false.
+   */
+  readonly reportsSteps?: boolean;
   /** A sentence while the engine was told to pause: it lives, and works on nothing until it is woken. */
   readonly pausedBecause?: string | undefined;
 

@@ -18,6 +18,12 @@ export function wrapEngine(engine: Engine, taken: Partial<WorkEntrances>): Engin
     get processIds() {
       return engine.processIds ?? [];
     },
+    get kvEvents() {
+      return engine.kvEvents;
+    },
+    get reportsSteps() {
+      return engine.reportsSteps ?? false;
+    },
     get pausedBecause() {
       return engine.pausedBecause;
     },
