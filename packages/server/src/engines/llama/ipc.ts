@@ -1,4 +1,5 @@
 import type { EngineErrorKind } from "../../engine/errors.ts";
+import type { KvCacheEvent } from "../../engine/kv-events.ts";
 import type { OutputDelta } from "../../engine/output.ts";
 import type { Prompt, SamplingParams } from "../../engine/request.ts";
 
@@ -21,6 +22,8 @@ export interface LlamaChildOptions {
   readonly vocabSize: number;
   /** False for a model that only embeds: it gets no context for generation. */
   readonly isGeneration: boolean;
+  /** Tokens of one block of the prefix cache. */
+  readonly kvBlockSizeTokens: number;
 }
 
 /** What only the loaded model can say. */
@@ -89,6 +92,8 @@ export type FromChild =
       readonly deltas: readonly RequestDelta[];
       readonly failures: readonly RequestFailure[];
       readonly counters: ChildCounters;
+      /** What the step, and what came before it, changed in the prefix cache. */
+      readonly kvEvents: readonly KvCacheEvent[];
     }
   | { readonly t: "embedding"; readonly id: string; readonly values: Float32Array; readonly promptTokens: number }
   | { readonly t: "embed-failed"; readonly id: string; readonly error: ErrorFacts }

@@ -1,6 +1,7 @@
 import type { Engine, StateListener } from "../../engine/engine.ts";
 import { EngineError } from "../../engine/errors.ts";
 import type { EngineLoad, ModelFacts, TokenizerFile } from "../../engine/facts.ts";
+import { KvEventFeed } from "../../engine/kv-event-feed.ts";
 import type { Embedding, GenerationSink } from "../../engine/output.ts";
 import type { EmbedRequest, GenerateRequest } from "../../engine/request.ts";
 import type { EngineProgress, EngineState } from "../../engine/state.ts";
@@ -45,6 +46,9 @@ export function createLlamaEngine(options: LlamaEngineOptions): Engine {
 
 class LlamaEngine implements Engine {
   readonly name = "llama";
+  readonly kvEvents: KvEventFeed = new KvEventFeed();
+  /** The child sends a message for every step. */
+  readonly reportsSteps = true;
   readonly #options: LlamaEngineOptions;
   readonly #listeners = new Set<StateListener>();
   readonly #pending = new PendingWork();
@@ -222,6 +226,7 @@ class LlamaEngine implements Engine {
     switch (message.t) {
       case "step":
         this.#count(message.counters, message.deltas.length);
+        this.kvEvents.publish({ dpRank: 0, events: message.kvEvents });
         for (const { id, delta } of message.deltas) this.#pending.delta(id, delta);
         for (const { id, error } of message.failures) this.#pending.generationFailed(id, engineError(error));
         break;
@@ -272,6 +277,7 @@ class LlamaEngine implements Engine {
     this.#options.log.error({ engine: this.name, restartInMs, lastWords }, reason);
     // The state first: who hears of a failed request and asks must not read "ready".
     this.#enter({ t: "dead", reason, restartInMs });
+    this.kvEvents.publish({ dpRank: 0, events: [{ t: "cleared" }] });
     this.#pending.failAll(new EngineError("unavailable", reason));
     if (restartInMs !== undefined) this.#restart = setTimeout(() => void this.#again(), restartInMs);
   }

@@ -7,6 +7,9 @@ import { availableCores } from "./plan/available-cores.ts";
 import { availableMemoryBytes } from "./plan/available-memory.ts";
 import { planContext, type RequestedContext } from "./plan/plan-context.ts";
 
+/** As vLLM's default on a GPU. Each sequence owns its cells one by one; blocks are how prefixes are found and told. */
+const kvBlockSizeTokens = 16;
+
 /** Everything about a model that is known before it is loaded, and the rule for what is known after. */
 export interface LlamaBlueprint {
   readonly header: GgufHeader;
@@ -36,7 +39,13 @@ export async function prepareModel(
   return {
     header,
     notes: plan.notes,
-    childOptions: { modelPath: options.modelPath, vocabSize: description.vocabSize, isGeneration, ...plan.options },
+    childOptions: {
+      modelPath: options.modelPath,
+      vocabSize: description.vocabSize,
+      isGeneration,
+      kvBlockSizeTokens,
+      ...plan.options,
+    },
     factsOf: ({ vocabSize, eosTokenIds, bosTokenId }) => ({
       modelPath: options.modelPath,
       // Inside the model file: there is nothing that a client could read from a path.
@@ -53,8 +62,7 @@ export async function prepareModel(
       maxNumSeqs,
       kvCacheTokens: maxModelLenTokens * maxNumSeqs,
       kvCacheDtype: "float16",
-      // Each sequence owns its cells one by one.
-      blockSizeTokens: 1,
+      blockSizeTokens: kvBlockSizeTokens,
       modelDtype,
     }),
   };

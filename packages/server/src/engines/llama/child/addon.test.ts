@@ -17,6 +17,7 @@ const options = {
   threads: 1,
   vocabSize: 2048,
   isGeneration: true,
+  kvBlockSizeTokens: 16,
 };
 
 // The engine stands on facts of an internal interface; each is held here, so that a new version of it shows.

@@ -11,6 +11,7 @@ const options = {
   threads: 1,
   vocabSize: 16,
   isGeneration: true,
+  kvBlockSizeTokens: 16,
 };
 const prompt = (length: number) => new Uint32Array(length).fill(5);
 

@@ -37,7 +37,7 @@ async function load(options: LlamaChildOptions): Promise<Loaded> {
     model,
     context,
     ...options,
-    onStep: (deltas, failures, counters) => send({ t: "step", deltas, failures, counters }),
+    onStep: (deltas, failures, counters, kvEvents) => send({ t: "step", deltas, failures, counters, kvEvents }),
   });
   return { model, options, embedder, scheduler };
 }

@@ -40,6 +40,7 @@ function schedulerOver(context: AddonContext) {
     maxNumSeqs: 2,
     maxNumBatchedTokens: 16,
     maxModelLenTokens: 64,
+    kvBlockSizeTokens: 2,
     onStep: (newDeltas, newFailures) => {
       deltas.push(...newDeltas);
       failures.push(...newFailures);

@@ -1,9 +1,10 @@
 import { EngineError } from "../../../engine/errors.ts";
+import type { KvCacheEvent } from "../../../engine/kv-events.ts";
 import type { OutputDelta } from "../../../engine/output.ts";
 import { HitRate } from "../../../operations/hit-rate.ts";
 import type { ChildCounters, ChildSampling, ErrorFacts, RequestDelta, RequestFailure } from "../ipc.ts";
 import type { AddonContext } from "./addon.ts";
-import { KvSlots } from "./kv-slots.ts";
+import { type KvSlot, KvSlots } from "./kv-slots.ts";
 import { readLogprobs } from "./logprobs.ts";
 import type { LlamaModel } from "./model.ts";
 import { type ChildRequest, finishOf, OutputSequence } from "./output-sequence.ts";
@@ -17,11 +18,14 @@ export interface SchedulerOptions {
   readonly maxNumSeqs: number;
   readonly maxNumBatchedTokens: number;
   readonly maxModelLenTokens: number;
+  /** Tokens of one block of the prefix cache. */
+  readonly kvBlockSizeTokens: number;
   /** Called once per step, and when an abort or a failure came without one. */
   readonly onStep: (
     deltas: readonly RequestDelta[],
     failures: readonly RequestFailure[],
     counters: ChildCounters,
+    kvEvents: readonly KvCacheEvent[],
   ) => void;
 }
 
@@ -49,7 +53,7 @@ export class Scheduler {
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
-    this.#slots = new KvSlots(options.maxNumSeqs);
+    this.#slots = new KvSlots(options.maxNumSeqs, options.kvBlockSizeTokens);
   }
 
   /** Queues a request. The prompt's length was checked. */
@@ -83,10 +87,10 @@ export class Scheduler {
   /** Forgets every prefix. False while a request is in flight. Call it from {@link onTurn}. */
   flushCache(): boolean {
     if (this.#requests.size > 0) return false;
-    for (const slot of this.#slots.slots) {
-      this.#options.context.disposeSequence(slot.id);
-      slot.tokens.length = 0;
-    }
+    for (const slot of this.#slots.slots) this.#options.context.disposeSequence(slot.id);
+    this.#slots.clear();
+    // Before the caller hears of it, so that nobody reads of blocks that are gone.
+    this.#report();
     return true;
   }
 
@@ -134,7 +138,7 @@ export class Scheduler {
     const failures = this.#failures;
     this.#deltas = [];
     this.#failures = [];
-    this.#options.onStep(deltas, failures, this.counters());
+    this.#options.onStep(deltas, failures, this.counters(), this.#slots.takeEvents());
   }
 
   #takeAborts(): void {
@@ -167,7 +171,7 @@ export class Scheduler {
     if (choice === undefined) throw new Error("no free slot although one was counted");
     const { slot, source } = choice;
     try {
-      const length = await this.#moveCells(slot.id, source.id, choice.length);
+      const length = await this.#moveCells(slot, source, choice.length);
       this.#slots.take(slot, promptTokenIds, length);
       sequence.cachedTokens = length;
       this.#hitRate.add(length, sequence.promptLength);
@@ -186,22 +190,29 @@ export class Scheduler {
       this.#running.push(sequence);
     } catch (thrown) {
       context.disposeSequence(slot.id);
-      slot.tokens.length = 0;
+      this.#slots.forget(slot);
       slot.busy = false;
       this.#fail(sequence.request, EngineError.from(thrown));
     }
   }
 
   /** Brings the first `length` tokens of the source's cells into the slot; answers how many it holds then. */
-  async #moveCells(slot: number, source: number, length: number): Promise<number> {
+  async #moveCells(slot: KvSlot, source: KvSlot, length: number): Promise<number> {
     const { context } = this.#options;
-    // Cells from a later minimum on mean a sliding window that has moved: the early tokens are gone.
-    if (length > 0 && context.getSequenceKvCacheMinPosition(source) === 0) {
-      if (slot !== source) await context.copySequenceStateFromOtherSequence(slot, source);
-      if (context.removeTokenCellsFromSequence(slot, length, -1)) return length;
+    if (length > 0 && this.#hasBeginning(source)) {
+      if (slot !== source) await context.copySequenceStateFromOtherSequence(slot.id, source.id);
+      if (context.removeTokenCellsFromSequence(slot.id, length, -1)) return length;
+      this.#slots.stopSharing();
     }
-    context.disposeSequence(slot);
+    context.disposeSequence(slot.id);
     return 0;
+  }
+
+  /** Cells from a later minimum on mean a sliding window that has moved: the early tokens are gone. */
+  #hasBeginning(slot: KvSlot): boolean {
+    if (this.#options.context.getSequenceKvCacheMinPosition(slot.id) === 0) return true;
+    this.#slots.loseBeginning(slot);
+    return false;
   }
 
   async #step(): Promise<void> {
@@ -223,7 +234,7 @@ export class Scheduler {
       return;
     }
     this.#steps++;
-    for (const { sequence, tokens } of shares) sequence.parts?.slot.tokens.push(...tokens);
+    for (const share of shares) this.#computed(share);
     const sampled = await Promise.allSettled(
       shares.map((share, i) => this.#sample(share, indexes[i] ?? new Uint32Array())),
     );
@@ -233,6 +244,14 @@ export class Scheduler {
       if (result.status === "rejected") this.#fail(sequence.request, EngineError.from(result.reason));
       else if (result.value) this.#end(sequence);
     }
+  }
+
+  #computed({ sequence, tokens }: StepShare): void {
+    const slot = sequence.parts?.slot;
+    if (slot === undefined) return;
+    this.#slots.computed(slot, tokens);
+    // Before the blocks are told of: what a window has left behind serves nobody.
+    if (slot.blocks.length > 0) this.#hasBeginning(slot);
   }
 
   /** Answers true when the share's output has ended. */
@@ -319,7 +338,7 @@ export class Scheduler {
   #forgetCells(sequence: OutputSequence): void {
     if (sequence.parts === undefined) return;
     this.#options.context.disposeSequence(sequence.parts.slot.id);
-    sequence.parts.slot.tokens.length = 0;
+    this.#slots.forget(sequence.parts.slot);
   }
 }
 
