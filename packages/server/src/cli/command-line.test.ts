@@ -62,6 +62,8 @@ test("serve with a model alone has the documented defaults", () => {
     maxConnections: 65_536,
     maxStreams: 16_384,
     maxWaitingRequests: 1024,
+    maxQueuedPromptTokens: undefined,
+    profileDir: undefined,
     logStats: true,
     logLevel: "info",
   });
@@ -153,6 +155,18 @@ const serveCases: readonly ServeCase[] = [
     good: ["10", (c) => c.maxWaitingRequests, 10],
     bad: "x",
     sentence: /--max-waiting-requests must be/,
+  },
+  {
+    flag: "--max-queued-prompt-tokens",
+    good: ["64K", (c) => c.maxQueuedPromptTokens, 65_536],
+    bad: "0",
+    sentence: /--max-queued-prompt-tokens must be/,
+  },
+  {
+    flag: "--profile-dir",
+    good: ["/tmp", (c) => c.profileDir, "/tmp"],
+    bad: "/tmp/there-is-no-such-folder",
+    sentence: /--profile-dir must be a folder that exists/,
   },
   {
     flag: "--health-port",

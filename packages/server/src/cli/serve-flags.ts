@@ -145,7 +145,7 @@ export function declareServeFlags(command: Command, behindDashes: readonly strin
   const profileDir = flags.optional({
     flag: "--profile-dir <folder>",
     description: "let StartProfile write CPU profiles into this folder (default: profiles are refused)",
-    parse: text,
+    parse: existingFolder,
   });
 
   flags.group("Health");
@@ -212,18 +212,16 @@ export function declareServeFlags(command: Command, behindDashes: readonly strin
       maxStreams: maxStreams(environment),
       maxWaitingRequests: maxWaitingRequests(environment),
       maxQueuedPromptTokens: maxQueuedPromptTokens(environment),
-      profileDir: profileFolder(profileDir(environment)),
+      profileDir: profileDir(environment),
       logStats: !disableLogStats(environment),
       logLevel: logLevel(environment),
     };
   };
 }
 
-function profileFolder(path: string | undefined): string | undefined {
-  if (path !== undefined && !statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
-    throw new UsageError(`--profile-dir must be a folder that exists, not ${JSON.stringify(path)}.`);
-  }
-  return path;
+function existingFolder(source: string, path: string): string {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return path;
+  throw new UsageError(`${source} must be a folder that exists, not ${JSON.stringify(path.slice(0, 80))}.`);
 }
 
 function healthAddress(

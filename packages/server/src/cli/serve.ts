@@ -45,6 +45,8 @@ export async function serve(configuration: ServeConfiguration, output: LineOutpu
       now: Date.now,
       health: health.answer,
       maxWaitingRequests: configuration.maxWaitingRequests,
+      maxQueuedPromptTokens: configuration.maxQueuedPromptTokens,
+      profileDir: configuration.profileDir,
       logStats: configuration.logStats,
     }),
     createHealthService(table, { beforeCheck: () => monitor.refresh(), annotate: health.annotate }),

@@ -1,6 +1,7 @@
 import type { EngineLoad, ModelFacts, TokenizerFile } from "./facts.ts";
 import type { KvEventSource } from "./kv-events.ts";
 import type { Embedding, GenerationSink } from "./output.ts";
+import type { EngineProfiler } from "./profiler.ts";
 import type { EmbedRequest, GenerateRequest } from "./request.ts";
 import type { EngineProgress, EngineState } from "./state.ts";
 
@@ -31,6 +32,8 @@ export interface Engine {
    * flight means that nothing is computed. Absent is false.
    */
   readonly reportsSteps?: boolean;
+  /** Absent for an engine that cannot be profiled. */
+  readonly profiler?: EngineProfiler | undefined;
   /** A sentence while the engine was told to pause: it lives, and works on nothing until it is woken. */
   readonly pausedBecause?: string | undefined;
 

@@ -24,6 +24,9 @@ export function wrapEngine(engine: Engine, taken: Partial<WorkEntrances>): Engin
     get reportsSteps() {
       return engine.reportsSteps ?? false;
     },
+    get profiler() {
+      return engine.profiler;
+    },
     get pausedBecause() {
       return engine.pausedBecause;
     },

@@ -46,7 +46,9 @@ export type ToChild =
   | { readonly t: "abort"; readonly id: string }
   | { readonly t: "embed"; readonly id: string; readonly tokenIds: Uint32Array }
   | { readonly t: "ping"; readonly ping: number }
-  | { readonly t: "flush-cache"; readonly call: number };
+  | { readonly t: "flush-cache"; readonly call: number }
+  | { readonly t: "start-profile"; readonly call: number; readonly path: string }
+  | { readonly t: "stop-profile"; readonly call: number };
 
 /** An EngineError as data. */
 export interface ErrorFacts {
@@ -98,4 +100,6 @@ export type FromChild =
   | { readonly t: "embedding"; readonly id: string; readonly values: Float32Array; readonly promptTokens: number }
   | { readonly t: "embed-failed"; readonly id: string; readonly error: ErrorFacts }
   | { readonly t: "pong"; readonly ping: number; readonly counters: ChildCounters }
-  | { readonly t: "flushed"; readonly call: number; readonly flushed: boolean };
+  | { readonly t: "flushed"; readonly call: number; readonly flushed: boolean }
+  /** A profile was begun or written, or why not. */
+  | { readonly t: "profiled"; readonly call: number; readonly error: ErrorFacts | undefined };

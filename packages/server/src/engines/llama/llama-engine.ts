@@ -3,13 +3,14 @@ import { EngineError } from "../../engine/errors.ts";
 import type { EngineLoad, ModelFacts, TokenizerFile } from "../../engine/facts.ts";
 import { KvEventFeed } from "../../engine/kv-event-feed.ts";
 import type { Embedding, GenerationSink } from "../../engine/output.ts";
+import type { EngineProfiler } from "../../engine/profiler.ts";
 import type { EmbedRequest, GenerateRequest } from "../../engine/request.ts";
 import type { EngineProgress, EngineState } from "../../engine/state.ts";
 import type { Log } from "../../operations/log.ts";
 import { Throughput } from "../../operations/throughput.ts";
 import { BackOff } from "./back-off.ts";
 import { toGbnf } from "./constraints/index.ts";
-import type { ChildCounters, FromChild } from "./ipc.ts";
+import type { ChildCounters, FromChild, ToChild } from "./ipc.ts";
 import { type LlamaProcess, type LoadResult, loadInChild } from "./llama-process.ts";
 import { engineError, PendingWork } from "./pending-work.ts";
 import { type LlamaBlueprint, prepareModel } from "./prepare-model.ts";
@@ -46,6 +47,11 @@ export function createLlamaEngine(options: LlamaEngineOptions): Engine {
 
 class LlamaEngine implements Engine {
   readonly name = "llama";
+  readonly profiler: EngineProfiler = {
+    takesPath: true,
+    start: (path) => this.#profile((call) => ({ t: "start-profile", call, path: path ?? "" })),
+    stop: () => this.#profile((call) => ({ t: "stop-profile", call })),
+  };
   readonly kvEvents: KvEventFeed = new KvEventFeed();
   /** The child sends a message for every step. */
   readonly reportsSteps = true;
@@ -181,6 +187,13 @@ class LlamaEngine implements Engine {
     return answered;
   }
 
+  async #profile(message: (call: number) => ToChild): Promise<void> {
+    const process = this.#readyProcess();
+    const { call, answered } = this.#pending.addProfile();
+    process.send(message(call));
+    await answered;
+  }
+
   close(graceMs: number): Promise<void> {
     this.#closing ??= this.#close(graceMs);
     return this.#closing;
@@ -242,6 +255,9 @@ class LlamaEngine implements Engine {
         break;
       case "flushed":
         this.#pending.flushed(message.call, message.flushed);
+        break;
+      case "profiled":
+        this.#pending.profiled(message.call, message.error);
         break;
       case "loading":
       case "ready":

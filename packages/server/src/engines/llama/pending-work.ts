@@ -23,6 +23,7 @@ export class PendingWork {
   readonly #embeddings = new Map<string, Waiter<Embedding>>();
   readonly #pings = new Map<number, Waiter<void>>();
   readonly #flushes = new Map<number, Waiter<boolean>>();
+  readonly #profiles = new Map<number, Waiter<void>>();
   #calls = 0;
   #idleWaiters: (() => void)[] = [];
 
@@ -50,6 +51,11 @@ export class PendingWork {
   addFlush(): { readonly call: number; readonly answered: Promise<boolean> } {
     const call = ++this.#calls;
     return { call, answered: new Promise((resolve, reject) => this.#flushes.set(call, { resolve, reject })) };
+  }
+
+  addProfile(): { readonly call: number; readonly answered: Promise<void> } {
+    const call = ++this.#calls;
+    return { call, answered: new Promise((resolve, reject) => this.#profiles.set(call, { resolve, reject })) };
   }
 
   /** Hands a delta to its request. What comes for a request that is gone is dropped. */
@@ -87,9 +93,16 @@ export class PendingWork {
     this.#flushes.delete(call);
   }
 
+  profiled(call: number, error: ErrorFacts | undefined): void {
+    const waiter = this.#profiles.get(call);
+    this.#profiles.delete(call);
+    if (error === undefined) waiter?.resolve();
+    else waiter?.reject(engineError(error));
+  }
+
   failAll(error: EngineError): void {
     for (const id of [...this.#generations.keys()]) this.generationFailed(id, error);
-    for (const waiters of [this.#embeddings, this.#pings, this.#flushes]) {
+    for (const waiters of [this.#embeddings, this.#pings, this.#flushes, this.#profiles]) {
       for (const waiter of waiters.values()) waiter.reject(error);
       waiters.clear();
     }

@@ -12,10 +12,16 @@ const pushbackMs = 1000;
  * is a sample of its last step and would let a burst through. Calls that were given up do not count in it, but an
  * engine that is stuck lets go of none, and clients that try again must not fill it without end.
  *
+ * The bound on prompt tokens holds before a request is added, so that one prompt longer than the bound is served alone.
+ *
  * @throws GrpcStatusError RESOURCE_EXHAUSTED with trailer `grpc-retry-pushback-ms`.
  */
 export function admit(context: VllmEngineContext, inFlight: InFlightRequests, outputs: number): void {
-  const limit = context.maxWaitingRequests;
+  const { maxWaitingRequests: limit, maxQueuedPromptTokens: tokenLimit } = context;
+  const queued = inFlight.queuedPromptTokens;
+  if (tokenLimit !== undefined && queued >= tokenLimit) {
+    refuse(`${queued} prompt tokens wait already; the limit is ${tokenLimit}`);
+  }
   if (limit === undefined) return;
   const loads = context.engine.loads();
   const slots = loads.reduce((sum, load) => sum + load.maxRunningRequests, 0);

@@ -32,6 +32,13 @@ export interface VllmEngineContext {
    * run at once; undefined admits all.
    */
   readonly maxWaitingRequests?: number | undefined;
+  /**
+   * How many prompt tokens may wait for their first output before Generate and Embed answer RESOURCE_EXHAUSTED; a text
+   * counts as one token per 2 characters. Undefined sets no bound.
+   */
+  readonly maxQueuedPromptTokens?: number | undefined;
+  /** Where StartProfile may write; undefined is nowhere. */
+  readonly profileDir?: string | undefined;
   /** One debug line per finished request. GetLoads tells the truth either way. */
   readonly logStats: boolean;
   /**

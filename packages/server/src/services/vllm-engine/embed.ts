@@ -24,7 +24,7 @@ export function embedHandler(
     const tokenIds = validateInputIds(request.tokenized.inputIds, facts.vocabSize, facts.maxModelLenTokens);
     admit(context, inFlight, 1);
     const abort = new AbortController();
-    const entry = inFlight.add(id, 1, () =>
+    const entry = inFlight.add(id, { outputs: 1, promptTokens: tokenIds.length }, () =>
       abort.abort(GrpcStatusError.of("ABORTED", "the request was aborted by an Abort call")),
     );
     const signal = AbortSignal.any([abort.signal, call.signal]);

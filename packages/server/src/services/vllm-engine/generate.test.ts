@@ -384,4 +384,42 @@ describe("Generate and its queue", () => {
       oneSlot,
       { maxWaitingRequests: 0 },
     ));
+
+  it("refuses with a push-back while as many prompt tokens wait as the limit allows, until outputs come", () =>
+    withService(
+      async (service) => {
+        // Three prompt tokens each: the second request meets a queue below the limit.
+        const running = [begin(service, named("a")), begin(service, named("b"))];
+        await assert.rejects(begin(service, named("c")).ended, (thrown) => {
+          isStatus("RESOURCE_EXHAUSTED", "6 prompt tokens wait already; the limit is 4")(thrown);
+          assert.ok(thrown instanceof GrpcStatusError);
+          assert.deepEqual(thrown.trailers, { "grpc-retry-pushback-ms": "1000" });
+          return true;
+        });
+        service.engine.step();
+        running.push(begin(service, named("c")));
+        for (const { call, ended } of running) {
+          call.cancel();
+          await assert.rejects(ended, isStatus("CANCELLED"));
+        }
+      },
+      { model: { maxNumSeqs: 8 } },
+      { maxQueuedPromptTokens: 4 },
+    ));
+
+  it("counts the prompt tokens of requests that were given up until the engine lets go of them", () =>
+    withService(
+      async (service) => {
+        const { call, ended } = begin(service, named("a"));
+        call.cancel();
+        await assert.rejects(ended, isStatus("CANCELLED"));
+        await assert.rejects(begin(service, named("b")).ended, isStatus("RESOURCE_EXHAUSTED", "3 prompt tokens"));
+        service.engine.step();
+        const again = begin(service, named("b"));
+        again.call.cancel();
+        await assert.rejects(again.ended, isStatus("CANCELLED"));
+      },
+      oneSlot,
+      { maxQueuedPromptTokens: 1 },
+    ));
 });

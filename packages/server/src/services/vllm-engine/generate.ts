@@ -1,5 +1,6 @@
 import type { EngineError } from "../../engine/errors.ts";
 import type { GenerationSink, OutputDelta } from "../../engine/output.ts";
+import type { Prompt } from "../../engine/request.ts";
 import type { GenerateRequest, GenerateResponse } from "../../generated/vllm_engine.ts";
 import type { ServerStreamingHandler } from "../../rpc/call.ts";
 import { admit } from "./admission.ts";
@@ -29,7 +30,8 @@ export function generateHandler(
     const metadata = { priority: priorityOf(call), traceHeaders: traceHeadersOf(call) };
     call.signal.throwIfAborted();
     admit(context, inFlight, sampling.n);
-    const entry = inFlight.add(requestId, sampling.n, (engineId) => engine.abort(engineId));
+    const work = { outputs: sampling.n, promptTokens: promptTokensOf(prompt) };
+    const entry = inFlight.add(requestId, work, (engineId) => engine.abort(engineId));
     const startedAtMs = context.now();
     try {
       await new Promise<void>((resolve, reject) => {
@@ -57,6 +59,15 @@ export function generateHandler(
   };
 }
 
+/** Of a text at the most, over the languages: a bound must not be passed by texts. */
+const charactersPerToken = 2;
+
+function promptTokensOf(prompt: Prompt): number {
+  if (prompt.kind === "tokens") return prompt.tokenIds.length;
+  const tokens = Math.ceil(prompt.text.length / charactersPerToken);
+  return Math.min(tokens, prompt.truncateToTokens ?? tokens);
+}
+
 /** Notes for the registry what passes by on the way to the answer; once the call has ended nothing passes any more. */
 class CountingSink implements GenerationSink {
   readonly #inFlight: InFlightRequests;
@@ -81,6 +92,7 @@ class CountingSink implements GenerationSink {
 
   delta(delta: OutputDelta): void {
     this.#inFlight.lastReceivedAtMs = this.#now();
+    this.#entry.begun();
     if (delta.finish !== undefined) this.#entry.outputFinished();
     if (!this.#signal.aborted) this.#answer.delta(delta);
   }

@@ -1,10 +1,14 @@
+import type { Engine } from "../../engine/engine.ts";
+import { EngineError } from "../../engine/errors.ts";
+import type { ModelFacts } from "../../engine/facts.ts";
 import { type GetServerInfoRequest, GetServerInfoResponse } from "../../generated/vllm_engine.ts";
 import type { UnaryHandler } from "../../rpc/call.ts";
 import type { VllmEngineContext } from "./context.ts";
 import type { InFlightRequests } from "./in-flight.ts";
 
 /**
- * GetServerInfo: what the server is and how busy. Answers while the engine starts, then without the engine's facts.
+ * GetServerInfo: what the server is and how busy. Answers in every state of the engine; until it was ready once, without
+ * the engine's facts.
  *
  * `last_receive_timestamp` is when the engine last produced something (seconds since the epoch, 0 before), as in
  * SGLang. `server_type` is "tokenwire-grpc": vLLM's Python servicer leaves it empty, so no client relies on a value.
@@ -18,13 +22,14 @@ export function getServerInfoHandler(
   return async () => {
     const own = {
       activeRequests: inFlight.size,
+      isPaused: context.engine.pausedBecause !== undefined,
       lastReceiveTimestamp: inFlight.lastReceivedAtMs / 1000,
       uptimeSeconds: Math.max(0, context.now() - context.startedAtMs) / 1000,
       serverType: "tokenwire-grpc",
       constrainedDecodingStart: "first_token",
     };
-    if (context.engine.state.t !== "ready") return GetServerInfoResponse.create({ ...own, dataParallelSize: 1 });
-    const facts = context.engine.facts();
+    const facts = knownFacts(context.engine);
+    if (facts === undefined) return GetServerInfoResponse.create({ ...own, dataParallelSize: 1 });
     return GetServerInfoResponse.create({
       ...own,
       dataParallelSize: facts.dataParallelSize ?? 1,
@@ -34,4 +39,14 @@ export function getServerInfoHandler(
       maxNumSeqs: facts.maxNumSeqs,
     });
   };
+}
+
+/** Of an engine that was ready once; also while it is dead or starts again, since they do not change by that. */
+function knownFacts(engine: Engine): ModelFacts | undefined {
+  try {
+    return engine.facts();
+  } catch (thrown) {
+    if (thrown instanceof EngineError && thrown.kind === "unavailable") return undefined;
+    throw thrown;
+  }
 }

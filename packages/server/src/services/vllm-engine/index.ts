@@ -38,7 +38,7 @@ import { getServerInfoHandler } from "./get-server-info.ts";
 import { getTokenizerHandler } from "./get-tokenizer.ts";
 import { healthCheckHandler } from "./health-check.ts";
 import { InFlightRequests } from "./in-flight.ts";
-import { profileHandler } from "./profile.ts";
+import { Profiles } from "./profile.ts";
 import { mostValuesFor, strictRequest } from "./strict-request.ts";
 import { subscribeKvEventsHandler } from "./subscribe-kv-events.ts";
 
@@ -70,6 +70,9 @@ export function createVllmEngineService(context: VllmEngineContext): Service {
   const getLoads = withEngineStatus(log, getLoadsHandler(context));
   const getTokenizer = withEngineStatus(log, getTokenizerHandler(context));
   const flushCache = withEngineStatus(log, flushCacheHandler(context));
+  const profiles = new Profiles(context);
+  const startProfile = withEngineStatus(log, profiles.start);
+  const stopProfile = withEngineStatus(log, profiles.stop);
   return {
     name: vllmEngineServiceName,
     methods: [
@@ -103,8 +106,8 @@ export function createVllmEngineService(context: VllmEngineContext): Service {
         subscribeKvEventsHandler,
       ),
       unary("FlushCache", strictRequest("FlushCacheRequest", FlushCacheRequest), FlushCacheResponse, flushCache),
-      unary("StartProfile", strictRequest("StartProfileRequest", StartProfileRequest), ProfileResponse, profileHandler),
-      unary("StopProfile", strictRequest("StopProfileRequest", StopProfileRequest), ProfileResponse, profileHandler),
+      unary("StartProfile", strictRequest("StartProfileRequest", StartProfileRequest), ProfileResponse, startProfile),
+      unary("StopProfile", strictRequest("StopProfileRequest", StopProfileRequest), ProfileResponse, stopProfile),
     ],
   };
 }

@@ -65,6 +65,22 @@ describe("GetServerInfo", () => {
     await service.engine.close(0);
   });
 
+  it("keeps the engine's facts after its death, and says when it is paused", async () => {
+    const service = await serviceUnderTest({ model: { maxNumSeqs: 3 } });
+    service.engine.die("as scripted");
+    const dead = await service.call<GetServerInfoResponse>("GetServerInfo", {});
+    assert.deepEqual([dead.maxNumSeqs, dead.isPaused], [3, false]);
+    const sleeping = new Proxy(service.engine, {
+      get: (target, name) => {
+        if (name === "pausedBecause") return "It sleeps.";
+        const value = Reflect.get(target, name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    assert.equal((await serviceOver(sleeping).call<GetServerInfoResponse>("GetServerInfo", {})).isPaused, true);
+    await service.engine.close(0);
+  });
+
   it("answers before the engine is ready, without its facts", async () => {
     const info = await notStarted().call<GetServerInfoResponse>("GetServerInfo", {});
     assert.deepEqual([info.uptimeSeconds, info.dataParallelSize, info.maxNumSeqs], [100, 1, 0]);
@@ -121,11 +137,7 @@ describe("GetLoads", () => {
 });
 
 describe("methods that no engine has", () => {
-  for (const [name, text] of [
-    ["StartProfile", "no profiler"],
-    ["StopProfile", "no profiler"],
-    ["SubscribeKvEvents", "no KV cache events"],
-  ] as const) {
+  for (const [name, text] of [["SubscribeKvEvents", "no KV cache events"]] as const) {
     it(`${name} is UNIMPLEMENTED`, () => assert.rejects(notStarted().call(name, {}), isStatus("UNIMPLEMENTED", text)));
   }
 });

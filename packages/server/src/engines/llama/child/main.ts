@@ -1,4 +1,5 @@
 import { EngineError } from "../../../engine/errors.ts";
+import { CpuProfiler } from "../../../operations/cpu-profiler.ts";
 import type { ErrorFacts, FromChild, LlamaChildOptions, ToChild } from "../ipc.ts";
 import { loadAddon } from "./addon.ts";
 import { Embedder } from "./embedder.ts";
@@ -77,6 +78,18 @@ function embed({ embedder }: Loaded, { id, tokenIds }: ToChild & { t: "embed" })
   );
 }
 
+const profiler = new CpuProfiler();
+
+function profile(call: number, work: Promise<void>): void {
+  work.then(
+    () => send({ t: "profiled", call, error: undefined }),
+    (thrown: Error) => {
+      const error = new EngineError("failed-precondition", `the engine's profile: ${thrown.message}`);
+      send({ t: "profiled", call, error: errorFacts(error) });
+    },
+  );
+}
+
 const idleCounters = {
   steps: 0,
   generatedTokens: 0,
@@ -106,6 +119,12 @@ function answer(now: Loaded, message: Exclude<ToChild, { t: "load" }>): void {
       else scheduler.onTurn(() => send({ t: "pong", ping, counters: scheduler.counters() }));
       break;
     }
+    case "start-profile":
+      profile(message.call, profiler.start(message.path));
+      break;
+    case "stop-profile":
+      profile(message.call, profiler.stop());
+      break;
     case "flush-cache": {
       const { call } = message;
       if (scheduler === undefined) send({ t: "flushed", call, flushed: true });
