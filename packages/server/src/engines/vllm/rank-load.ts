@@ -83,9 +83,12 @@ export class RankLoad {
     const sample = this.#sample;
     return {
       dpRank: this.#rank,
-      // The last sample may be of a request that was aborted since: no more can run than was handed over.
+      // The last sample may be of requests that were taken back since: no more can run or wait than was handed over.
       runningRequests: Math.min(this.#open, sample?.runningRequests ?? Math.max(this.#begun, maxNumSeqs)),
-      waitingRequests: sample?.waitingRequests ?? Math.max(0, this.#open - Math.max(this.#begun, maxNumSeqs)),
+      waitingRequests: Math.min(
+        this.#open,
+        sample?.waitingRequests ?? Math.max(0, this.#open - Math.max(this.#begun, maxNumSeqs)),
+      ),
       waitingPromptTokens: this.#waitingPromptTokens,
       usedKvTokens: Math.min(
         kvCacheTokens,

@@ -27,6 +27,7 @@ export function wireSamplingParams(
 ): WireMap {
   const { eosTokenId, furtherEosTokenIds } = facts;
   const room = Math.max(1, facts.maxModelLenTokens - promptTokens);
+  const maxTokens = Math.min(sampling.maxTokens ?? room, room);
   const ends = sampling.ignoreEos ? [] : furtherEosTokenIds;
   const stopTokenIds = [...new Set([...sampling.stopTokenIds, ...ends])];
   const allStopTokenIds = [
@@ -34,7 +35,7 @@ export function wireSamplingParams(
   ];
   const params: Record<string, WireValue> = {
     temperature: sampling.temperature,
-    max_tokens: Math.min(sampling.maxTokens ?? room, room),
+    max_tokens: maxTokens,
     output_kind: delta,
   };
   const unless = (name: string, value: WireValue, byDefault: WireValue): void => {
@@ -48,7 +49,7 @@ export function wireSamplingParams(
   unless("repetition_penalty", sampling.repetitionPenalty, 1);
   unless("seed", seedOf(sampling.seed, index), undefined);
   unless("ignore_eos", sampling.ignoreEos, false);
-  unless("min_tokens", Math.min(sampling.minTokens, room), 0);
+  unless("min_tokens", Math.min(sampling.minTokens, maxTokens), 0);
   unless("logprobs", sampling.logprobs, undefined);
   unless("prompt_logprobs", sampling.promptLogprobs, undefined);
   if (eosTokenId !== undefined && !sampling.ignoreEos) params._eos_token_id = eosTokenId;
