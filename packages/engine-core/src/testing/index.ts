@@ -1,1 +1,4 @@
-export {};
+export { MockEngineCore, type MockEngineCoreOptions } from "./mock-engine-core.ts";
+export type { MockLogprobs, MockMessage, MockOutput, MockStats } from "./mock-outputs.ts";
+export type { MockRequest } from "./mock-request.ts";
+export type { TokenAt } from "./mock-sequence.ts";

@@ -26,7 +26,7 @@ export interface SocketEvents {
 type ZeroMq = typeof import("zeromq");
 
 /** Loads the package at the first use, so that who serves another engine need not have it. */
-async function load(): Promise<ZeroMq> {
+export async function load(): Promise<ZeroMq> {
   try {
     return await import("zeromq");
   } catch (thrown) {
