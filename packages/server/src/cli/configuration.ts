@@ -20,6 +20,10 @@ export type EngineChoice =
       readonly inputAddress: string | undefined;
       readonly outputAddress: string | undefined;
       readonly dataParallelSize: number;
+      /** Where the next start finds what it needs to take running engines over. */
+      readonly statePath: string | undefined;
+      /** Leave an engine that we started running at the end. */
+      readonly keepEngine: boolean;
     };
 
 /** Where the second port listens, which answers health from a thread of its own. */

@@ -91,6 +91,14 @@ test("a folder that is missing or no model's is said in a sentence", async () =>
   await refused(vllm(folder), /has no config\.json, so it is no model in Hugging Face's form\.$/);
 });
 
+test("a machine without vLLM is told what to install, before anything is started", async () => {
+  await refused(
+    [demoFolder, "--vllm-command", "no-such-vllm"],
+    /^"no-such-vllm" was not found on the PATH; install vLLM with: pip install vllm, or name the program with --vllm-command\.$/,
+  );
+  await refused([demoFolder, "--vllm-command", "/none/vllm"], /^"\/none\/vllm" is no program that can be run/);
+});
+
 test("a machine without the client of vLLM's engine is told what to install", () => {
   const without = (name: string): Platform => ({ ...linux, hasPackage: (asked) => asked !== name });
   assertEngineCoreRunsHere(linux);

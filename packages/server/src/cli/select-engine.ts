@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Engine } from "../engine/engine.ts";
 import { EngineError } from "../engine/errors.ts";
 import type { EngineSource } from "../engines/vllm/engine-source.ts";
+import { findCommand, missingCommand } from "../engines/vllm/process/find-command.ts";
 import type { Log } from "../operations/log.ts";
 import type { EngineChoice, ServeConfiguration } from "./configuration.ts";
 import { UsageError } from "./usage-error.ts";
@@ -58,6 +59,7 @@ export async function selectEngine(
     case "vllm": {
       assertEngineCoreRunsHere(platform);
       await assertModelFolder(choice.modelPath);
+      assertVllmCommand(choice.source);
       const { createVllmEngine } = await import("../engines/vllm/vllm-engine.ts");
       const { source, ...rest } = choice;
       return createVllmEngine({ ...rest, source: withLimits(source, configuration), log });
@@ -149,6 +151,13 @@ function linuxLibc(): "glibc" | "musl" {
   const glibc = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib64/ld-linux-aarch64.so.1"];
   // Both can be installed; then glibc is there, which is what the binary asks for.
   return musl && !glibc.some((path) => existsSync(path)) ? "musl" : "glibc";
+}
+
+/** What starts the engine has to be there before anything else is started. */
+function assertVllmCommand(source: EngineSource): void {
+  if (source.t === "managed" && findCommand(source.command) === undefined) {
+    throw new UsageError(missingCommand(source.command));
+  }
 }
 
 async function assertModelFolder(path: string): Promise<void> {

@@ -25,12 +25,14 @@ const managed = {
   inputAddress: undefined,
   outputAddress: undefined,
   dataParallelSize: 1,
+  statePath: undefined,
+  keepEngine: false,
 };
 
 test("a model's folder is served by vLLM's engine, which is started with the words behind --", () => {
   assert.deepEqual(serve([folder]).engine, managed);
   assert.equal(serve([`${folder}/`]).servedModelName, "hf");
-  const args = ["--tensor-parallel-size", "2", "--port", "x", "--", "-O3"];
+  const args = ["--tensor-parallel-size", "2", "--max-num-seqs", "x", "--", "-O3"];
   const { engine, port } = serve([folder, "--port", "1", "--", ...args]);
   assert.deepEqual(engine, { ...managed, source: { t: "managed", command: "vllm", args } });
   assert.equal(port, 1);
@@ -39,6 +41,17 @@ test("a model's folder is served by vLLM's engine, which is started with the wor
 test("the program that starts the engine can be named", () => {
   const { engine } = serve([folder], { TOKENWIRE_VLLM_COMMAND: "/venv/bin/vllm" });
   assert.deepEqual(engine, { ...managed, source: { t: "managed", command: "/venv/bin/vllm", args: [] } });
+});
+
+test("an engine can be left for the next start, and found where the user says", () => {
+  const { engine } = serve([folder, "--engine-core-state", "/run/engine.json", "--engine-core-keep"]);
+  assert.deepEqual(engine, { ...managed, statePath: "/run/engine.json", keepEngine: true });
+});
+
+test("words behind -- that tokenwire decides itself are refused with the reason", () => {
+  refused([folder, "--", "--headless"], /^--headless cannot stand behind --: tokenwire gives it to the engine itself/);
+  refused([folder, "--", "--data_parallel_size=2"], /^--data-parallel-size cannot stand behind --/);
+  refused([folder, "--", "--port", "8000"], /^--port cannot stand behind --: the engine listens nowhere/);
 });
 
 test("with an address tokenwire starts no engine and waits for them there", () => {

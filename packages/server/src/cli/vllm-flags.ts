@@ -1,3 +1,4 @@
+import { refuseEngineArguments } from "../engines/vllm/process/engine-arguments.ts";
 import type { EngineChoice } from "./configuration.ts";
 import type { CommandFlags, Environment } from "./flags.ts";
 import { UsageError } from "./usage-error.ts";
@@ -41,12 +42,24 @@ export function declareVllmFlags(flags: CommandFlags): VllmFlags {
     description: "vllm: where engines send outputs, as tcp://host:port or ipc://path (default: a free port)",
     parse: engineCoreAddress(["tcp", "ipc"]),
   });
+  const statePath = flags.optional({
+    flag: "--engine-core-state <path>",
+    description:
+      "vllm: the file from which the next start takes running engines over (default: one for engines started here)",
+    parse: text,
+  });
+  const keepEngine = flags.onOff(
+    "--engine-core-keep",
+    "vllm: leave an engine started here running at the end, for the next start to take over",
+  );
   const readers = new Map<string, (environment: Environment) => unknown>([
     ["--data-parallel-size", dataParallelSize],
     ["--vllm-command", command],
     ["--engine-core-address", address],
     ["--engine-core-input-address", inputAddress],
     ["--engine-core-output-address", outputAddress],
+    ["--engine-core-state", statePath],
+    ["--engine-core-keep", (environment) => keepEngine(environment) || undefined],
   ]);
   return {
     given: (environment) => [...readers].filter(([, read]) => read(environment) !== undefined).map(([name]) => name),
@@ -60,6 +73,13 @@ export function declareVllmFlags(flags: CommandFlags): VllmFlags {
       if (handshakeAddress !== undefined && command(environment) !== undefined) {
         throw new UsageError("--vllm-command and --engine-core-address exclude each other.");
       }
+      if (handshakeAddress !== undefined && keepEngine(environment)) {
+        throw new UsageError(
+          "--engine-core-keep is for engines started here; those of --engine-core-address run on anyway.",
+        );
+      }
+      const refusal = refuseEngineArguments(behindDashes);
+      if (refusal !== undefined) throw new UsageError(refusal);
       return {
         t: "vllm",
         modelPath,
@@ -71,6 +91,8 @@ export function declareVllmFlags(flags: CommandFlags): VllmFlags {
         inputAddress: inputAddress(environment),
         outputAddress: outputAddress(environment),
         dataParallelSize: dataParallelSize(environment) ?? 1,
+        statePath: statePath(environment),
+        keepEngine: keepEngine(environment),
       };
     },
   };

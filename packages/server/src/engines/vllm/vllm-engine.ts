@@ -22,6 +22,7 @@ import { RankLoad } from "./rank-load.ts";
 import { tokenizePrompt } from "./request/tokenize-prompt.ts";
 import { wireSamplingParams } from "./request/wire-sampling-params.ts";
 import { stepOutputOf } from "./step-output.ts";
+import { type EngineTenure, takeEngineTenure } from "./takeover/engine-tenure.ts";
 
 export interface VllmEngineOptions {
   /** The model's folder, in Hugging Face's form. */
@@ -33,12 +34,18 @@ export interface VllmEngineOptions {
   readonly inputAddress: string | undefined;
   readonly outputAddress: string | undefined;
   readonly dataParallelSize: number;
-  /** Starts the engines of a managed source. */
+  /** Where the next front end finds what it needs to take the engines over; undefined: engines of ours have a file of their own. */
+  readonly statePath?: string | undefined;
+  /** Leave engines of ours running at the end, for the next front end. Default false. */
+  readonly keepEngine?: boolean | undefined;
+  /** Starts engines of a managed source in place of `vllm serve`; nothing is left for a next front end then. */
   readonly launch?: LaunchEngine | undefined;
   readonly log: Log;
 }
 
 const localHandshake = "tcp://127.0.0.1:*";
+/** An engine that runs and is ours can be reached within a fraction of a second, or is beyond help. */
+const takeoverLimitMs = 10_000;
 
 /**
  * vLLM's engine cores behind the engine contract. Requests, their outputs and what is to be known of health go over
@@ -80,6 +87,7 @@ class VllmEngine implements Engine {
   #state: EngineState = { t: "idle" };
   #client: EngineCoreClient | undefined;
   #running: Running | undefined;
+  #tenure: EngineTenure | undefined;
   #launched: LaunchedEngine | undefined;
   #lastRank = -1;
   #steps = 0;
@@ -254,60 +262,87 @@ class VllmEngine implements Engine {
     await this.#releaseEngines();
   }
 
-  /** Closes our sockets and stops the engines that we started; those of others live on. */
+  /** Closes our sockets and stops the engines that we started, unless they are to be kept; those of others live on. */
   async #releaseEngines(): Promise<void> {
     const client = this.#client;
-    const launched = this.#launched;
+    const tenure = this.#tenure;
     this.#client = undefined;
+    this.#tenure = undefined;
     this.#launched = undefined;
     await client?.close();
-    await launched?.stop();
+    await tenure?.end();
   }
 
   async #connect(model: HuggingFaceModel): Promise<void> {
+    this.#tenure = await takeEngineTenure(this.#options);
+    const { client, ready } = await this.#takeOverOrWait(this.#tenure);
+    const tasks = await client.call(0, "get_supported_tasks", [], this.#starting.signal);
+    if (this.#closing !== undefined) throw closedWhileStarting();
+    this.#running = runningWith(client, model, ready, tasks);
+    this.#tenure.remember(client.remember());
+    const { log } = this.#options;
+    log.debug({ engine: this.name, version: ready[0]?.vllmVersion, ranks: ready.length }, "the engines are ready");
+    this.#enter({ t: "ready" });
+  }
+
+  async #takeOverOrWait(
+    tenure: EngineTenure,
+  ): Promise<{ readonly client: EngineCoreClient; readonly ready: readonly ReadyFacts[] }> {
+    const { resume } = tenure;
+    const client = await this.#bind(tenure);
+    if (this.#closing !== undefined) throw closedWhileStarting();
+    this.#launch(client, tenure);
+    // Engines of others may come whenever they like; ours is there or will never be.
+    const isOurs = resume !== undefined && this.#options.source.t === "managed";
+    if (!isOurs) return { client, ready: await client.ready(this.#starting.signal) };
+    const limit = AbortSignal.timeout(takeoverLimitMs);
+    try {
+      return { client, ready: await client.ready(AbortSignal.any([this.#starting.signal, limit])) };
+    } catch (thrown) {
+      if (!limit.aborted || this.#closing !== undefined) throw thrown;
+      this.#options.log.warn(
+        { engine: this.name },
+        "the running engine does not answer; it ends, and a new one starts",
+      );
+      await client.close();
+      await tenure.discard();
+      return this.#takeOverOrWait(tenure);
+    }
+  }
+
+  async #bind({ resume, addresses }: EngineTenure): Promise<EngineCoreClient> {
     const { handshakeAddress, inputAddress, outputAddress, dataParallelSize, log } = this.#options;
     const { createEngineCoreClient } = await import("@tokenwire/engine-core");
     const client = await createEngineCoreClient({
       handshakeAddress: handshakeAddress ?? localHandshake,
-      inputAddress,
-      outputAddress,
+      inputAddress: inputAddress ?? addresses?.input,
+      outputAddress: outputAddress ?? addresses?.output,
       engineCount: dataParallelSize,
+      resume,
       onOutputs: (message) => this.#receive(message),
       onDeath: (rank, cause, error) => this.#died(rank, cause, error.message),
       onBadFrame: (error) => log.error({ engine: this.name, reason: "bad-frame", err: error }, error.message),
       onReturn: (rank, facts) => this.#returned(rank, facts),
     });
     this.#client = client;
-    if (this.#closing !== undefined) throw closedWhileStarting();
-    this.#launch(client);
-    const ready = await client.ready(this.#starting.signal);
-    const tasks = await client.call(0, "get_supported_tasks", [], this.#starting.signal);
-    if (this.#closing !== undefined) throw closedWhileStarting();
-    this.#running = runningWith(client, model, ready, tasks);
-    log.debug({ engine: this.name, version: ready[0]?.vllmVersion, ranks: ready.length }, "the engines are ready");
-    this.#enter({ t: "ready" });
+    return client;
   }
 
-  #launch(client: EngineCoreClient): void {
-    const { source, launch, modelPath, dataParallelSize, log } = this.#options;
-    const { host, port } = hostAndPort(client.addresses.handshake);
-    if (source.t === "attached") {
-      log.info(
-        { engine: this.name, address: client.addresses.handshake },
-        "waiting for engines of vllm serve --headless",
-      );
-      return;
-    }
-    if (launch === undefined) throw new EngineError("internal", "a managed engine needs a launcher");
-    this.#launched = launch({
+  #launch(client: EngineCoreClient, tenure: EngineTenure): void {
+    const { modelPath, dataParallelSize, log } = this.#options;
+    const { handshake } = client.addresses;
+    this.#launched = tenure.launch({
       modelPath,
-      handshake: { host, port },
+      handshake: hostAndPort(handshake),
       dataParallelSize,
       onProgress: (progress) => {
         if (this.#state.t === "starting") this.#enter({ t: "starting", progress });
       },
       onExit: (reason, lastLines) => this.#exited(reason, lastLines),
     });
+    if (this.#launched === undefined && tenure.resume === undefined) {
+      log.info({ engine: this.name, address: handshake }, "waiting for engines of vllm serve --headless");
+    }
   }
 
   /** Hands a request over as n requests of the engine, or throws before the first was sent. */
