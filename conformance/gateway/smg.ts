@@ -3,26 +3,43 @@ import { freePort } from "../harness/free-port.ts";
 import { endGroup, startGroup } from "../harness/processes.ts";
 import { gateway, program } from "../harness/tools.ts";
 
-/** A running SMG gateway with one worker behind it. */
+/** A running SMG gateway with workers behind it. */
 export interface Gateway {
   /** `http://127.0.0.1:PORT`. */
   readonly url: string;
+  /** The last of what it wrote. */
+  log(): string;
+  readonly pid: number;
   stop(): void;
+}
+
+export interface GatewayOptions {
+  /** Default: round_robin. */
+  readonly policy?: "round_robin" | "cache_aware";
+  /** Further flags of `smg launch`. */
+  readonly flags?: readonly string[];
+  /** Default: when it lists a model. "listens" does not wait for a worker. */
+  readonly until?: "model" | "listens";
 }
 
 const startLimitMs = 60_000;
 
-/** Starts the gateway in front of `target` and resolves when it lists the worker's model. */
-export async function startGateway(target: string): Promise<Gateway> {
+/** Starts the gateway in front of workers (`host:port`), which it asks for their health every second. */
+export async function startGateway(
+  targets: string | readonly string[],
+  options: GatewayOptions = {},
+): Promise<Gateway> {
   const [port, metricsPort] = [await freePort(), await freePort()];
   const url = `http://127.0.0.1:${port}`;
+  const workers = [targets].flat().map((target) => `grpc://${target}`);
   // Its own default host is 0.0.0.0, and it authenticates nobody.
   const flags = [
     ...["--host", "127.0.0.1", "--port", String(port)],
     ...["--prometheus-host", "127.0.0.1", "--prometheus-port", String(metricsPort)],
-    ...["--worker-urls", `grpc://${target}`, "--policy", "round_robin"],
+    ...["--worker-urls", ...workers, "--policy", options.policy ?? "round_robin"],
     ...["--health-check-interval-secs", "1", "--health-check-timeout-secs", "1"],
     ...["--worker-startup-check-interval", "1", "--log-level", "warn"],
+    ...(options.flags ?? []),
   ];
   const environment = { ...process.env, HF_HUB_OFFLINE: "1", NO_COLOR: "1" };
   const child = startGroup(program(gateway, "smg"), ["launch", ...flags], environment);
@@ -30,13 +47,14 @@ export async function startGateway(target: string): Promise<Gateway> {
   let log = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding("utf8").on("data", (text: string) => {
-      log = (log + text).slice(-4096);
+      log = (log + text).slice(-16_384);
     });
   }
-  const started: Gateway = { url, stop: () => endGroup(pid) };
+  const started: Gateway = { url, pid, log: () => log, stop: () => endGroup(pid) };
+  const isUp = () => (options.until === "listens" ? listens(url) : models(url).then(({ length }) => length > 0));
   const giveUpAtMs = performance.now() + startLimitMs;
   while (performance.now() < giveUpAtMs && child.exitCode === null) {
-    if ((await models(url)).length > 0) return started;
+    if (await isUp()) return started;
     await sleep(50);
   }
   started.stop();
@@ -53,4 +71,23 @@ export async function models(url: string): Promise<string[]> {
   } catch {
     return [];
   }
+}
+
+/** One worker as the gateway sees it. */
+export interface WorkerView {
+  readonly url: string;
+  readonly status: string;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** The workers that a gateway knows; none when it does not answer. */
+export async function workersOf(url: string): Promise<WorkerView[]> {
+  const answer = await fetch(`${url}/workers`).catch(() => undefined);
+  if (answer?.ok !== true) return [];
+  const { workers } = (await answer.json()) as { workers: WorkerView[] };
+  return workers;
+}
+
+async function listens(url: string): Promise<boolean> {
+  return (await fetch(`${url}/health`).catch(() => undefined))?.ok === true;
 }

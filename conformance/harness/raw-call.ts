@@ -1,22 +1,35 @@
 import { connect } from "node:http2";
 
+interface Answer {
+  /** `grpc-status`; undefined when none came within a second. */
+  readonly status: number | undefined;
+  /** The response message's bytes, if there was one. */
+  readonly message: Buffer | undefined;
+}
+
 /**
- * Makes one unary call over plain HTTP/2 and answers the response message's bytes, or undefined when there was none
- * within a second. It shares no code with the server, so that a shared mistake cannot hide.
+ * Makes one unary call over plain HTTP/2, in a second at the most. It shares no code with the server, so that a shared
+ * mistake cannot hide.
  */
-export function rawCall(target: string, path: string, message: Buffer): Promise<Buffer | undefined> {
+function exchange(target: string, path: string, message: Buffer): Promise<Answer> {
   const prefix = Buffer.alloc(5);
   prefix.writeUInt32BE(message.length, 1);
 
   return new Promise((resolve) => {
     const session = connect(`http://${target}`);
-    const finish = (answer: Buffer | undefined) => {
+    const body: Buffer[] = [];
+    let status: number | undefined;
+    const finish = (complete: boolean) => {
       clearTimeout(limit);
       session.destroy();
-      resolve(answer);
+      const bytes = complete && body.length > 0 ? Buffer.concat(body).subarray(prefix.length) : undefined;
+      resolve({ status: complete ? status : undefined, message: bytes });
     };
-    const limit = setTimeout(() => finish(undefined), 1000);
-    session.on("error", () => finish(undefined));
+    const limit = setTimeout(() => finish(false), 1000);
+    const note = (headers: { readonly "grpc-status"?: string | string[] | undefined }) => {
+      if (headers["grpc-status"] !== undefined) status = Number(headers["grpc-status"]);
+    };
+    session.on("error", () => finish(false));
     session.on("connect", () => {
       const call = session.request({
         ":method": "POST",
@@ -24,13 +37,24 @@ export function rawCall(target: string, path: string, message: Buffer): Promise<
         "content-type": "application/grpc",
         te: "trailers",
       });
-      const body: Buffer[] = [];
-      call.on("error", () => finish(undefined));
+      call.on("error", () => finish(false));
+      call.on("response", note);
+      call.on("trailers", note);
       call.on("data", (chunk: Buffer) => body.push(chunk));
-      call.on("end", () => finish(body.length === 0 ? undefined : Buffer.concat(body).subarray(prefix.length)));
+      call.on("end", () => finish(true));
       call.end(Buffer.concat([prefix, message]));
     });
   });
+}
+
+/** Makes one unary call and answers the response message's bytes, or undefined when there was none within a second. */
+export async function rawCall(target: string, path: string, message: Buffer): Promise<Buffer | undefined> {
+  return (await exchange(target, path, message)).message;
+}
+
+/** The status of a unary call with an empty message, or undefined when none came within a second. */
+export async function callStatus(target: string, path: string): Promise<number | undefined> {
+  return (await exchange(target, path, Buffer.alloc(0))).status;
 }
 
 /** Asks grpc.health.v1.Health/Check; answers the serving status, or undefined when no message came. */

@@ -1,0 +1,333 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { run } from "../harness/processes.ts";
+import { callStatus, requestsInFlight } from "../harness/raw-call.ts";
+import { engineService, root, type Server } from "../harness/server.ts";
+import { program, gateway as tool } from "../harness/tools.ts";
+import { ask, askStream, type ChatAnswer, type ChatEvent, post, type Usage, until } from "./gateway-client.ts";
+import { type Gateway, models, startGateway, workersOf } from "./smg.ts";
+
+/** The name under which every worker of the list serves the demonstration model. */
+export const model = "tokenwire-demo";
+
+/** How to start the server that the list is about. Every worker serves the demonstration model as {@link model}. */
+export interface WorkerKind {
+  readonly name: string;
+  start(flags?: readonly string[]): Promise<Server>;
+  /** A worker beside it, with the same model; of the same kind where the machine has room for two. */
+  startOther(flags?: readonly string[]): Promise<Server>;
+  /** Embed answers. */
+  readonly embeds: boolean;
+  /** A lost engine is started again in the same server. */
+  readonly restartsEngine: boolean;
+  /** The tokenizer is inside the model's file, so that a gateway has no path to read it from. */
+  readonly hidesTokenizer: boolean;
+}
+
+const question = "What is the capital of France?";
+const text = "Once upon a time";
+// Twelve tokens, whatever the model would like to say.
+const twelve = { temperature: 0, max_tokens: 12, ignore_eos: true };
+const chat = { model, messages: [{ role: "user", content: question }], ...twelve };
+const healthCheck = `/${engineService}/HealthCheck`;
+const unavailable = 14;
+
+/**
+ * The list by which a gateway's users judge a worker, as tests against the real gateway, for any engine: what it lists
+ * and answers, whose slots it frees, and what its clients notice of drains, kills and dead engines.
+ */
+export function describeAcceptance(kind: WorkerKind): void {
+  describe(`${kind.name} behind the gateway`, () => {
+    describeAnswers(kind);
+    describeTrouble(kind);
+  });
+}
+
+function describeAnswers(kind: WorkerKind): void {
+  let server: Server;
+  let gateway: Gateway;
+  /** Tokens of the chat prompt in the model's template, and of the plain text. */
+  let counted: { chat: number; text: number };
+
+  before(async () => {
+    server = await kind.start();
+    gateway = await startGateway(server.target);
+    counted = await countTokens();
+  });
+  after(() => {
+    gateway?.stop();
+    server?.kill();
+  });
+  const url = (path: string) => gateway.url + path;
+
+  test("1. the gateway lists the model by its served name", async () => {
+    assert.deepEqual(await models(gateway.url), [model]);
+  });
+
+  test("2. chat answers with the right usage", async () => {
+    const { choices, usage } = await ask<ChatAnswer>(url("/v1/chat/completions"), chat);
+    assert.notEqual(choices[0]?.message.content, "");
+    assert.equal(choices[0]?.finish_reason, "length");
+    assertUsage(usage, counted.chat, 12);
+  });
+
+  test("2. a chat stream carries the same text and usage as the whole answer", async () => {
+    const whole = await ask<ChatAnswer>(url("/v1/chat/completions"), chat);
+    const streamed = { ...chat, stream_options: { include_usage: true } };
+    const events = await askStream<ChatEvent>(url("/v1/chat/completions"), streamed);
+    const content = events.map(({ choices }) => choices[0]?.delta.content ?? "").join("");
+    assert.equal(content, whole.choices[0]?.message.content);
+    const ends = events.flatMap(({ choices }) => choices.map((choice) => choice.finish_reason)).filter((word) => word);
+    assert.deepEqual(ends, ["length"]);
+    const usage = events.at(-1)?.usage;
+    assert.ok(usage);
+    assertUsage(usage, counted.chat, 12);
+  });
+
+  test("2. a chat that ends by itself says stop", async () => {
+    const own = { ...chat, ignore_eos: false, max_tokens: 200 };
+    const { choices } = await ask<ChatAnswer>(url("/v1/chat/completions"), own);
+    assert.equal(choices[0]?.finish_reason, "stop");
+    assert.match(choices[0]?.message.content ?? "", /Paris/);
+  });
+
+  test("2. n=2 answers two choices and counts the prompt once", async () => {
+    const two = { ...chat, n: 2, temperature: 1, seed: 7 };
+    const { choices, usage } = await ask<ChatAnswer>(url("/v1/chat/completions"), two);
+    assert.deepEqual(choices.map(({ index }) => index).sort(), [0, 1]);
+    assertUsage(usage, counted.chat, 24);
+  });
+
+  test("2. logprobs come for every token with the alternatives asked for", async () => {
+    const asked = { ...chat, logprobs: true, top_logprobs: 2 };
+    const { choices } = await ask<ChatAnswer>(url("/v1/chat/completions"), asked);
+    const content = choices[0]?.logprobs?.content ?? [];
+    assert.equal(content.length, 12);
+    for (const { logprob, top_logprobs } of content) {
+      assert.ok(logprob <= 0);
+      assert.equal(top_logprobs.length, 2);
+    }
+  });
+
+  test("2. a completion answers with the right usage", async () => {
+    const asked = { model, prompt: text, ...twelve };
+    const { choices, usage } = await ask<{ choices: { text: string }[]; usage: Usage }>(url("/v1/completions"), asked);
+    assert.notEqual(choices[0]?.text, "");
+    assertUsage(usage, counted.text, 12);
+  });
+
+  test("2. a JSON schema is obeyed", async () => {
+    const schema = {
+      type: "object",
+      properties: { colour: { type: "string", enum: ["red", "green", "blue"] }, known: { type: "boolean" } },
+      required: ["colour", "known"],
+      additionalProperties: false,
+    };
+    const { choices } = await ask<ChatAnswer>(url("/v1/chat/completions"), {
+      model,
+      messages: [{ role: "user", content: "Give me JSON about a colour." }],
+      temperature: 0,
+      max_tokens: 100,
+      response_format: { type: "json_schema", json_schema: { name: "colour", schema } },
+    });
+    const answer = JSON.parse(choices[0]?.message.content ?? "");
+    assert.deepEqual(Object.keys(answer).sort(), ["colour", "known"]);
+    assert.ok(["red", "green", "blue"].includes(answer.colour));
+    assert.equal(typeof answer.known, "boolean");
+  });
+
+  test("2. embeddings are unit vectors with the right usage", { skip: !kind.embeds }, async () => {
+    const asked = { model, input: text };
+    const answer = await ask<{ data: { embedding: number[] }[]; usage: Usage }>(url("/v1/embeddings"), asked);
+    const embedding = answer.data[0]?.embedding ?? [];
+    assert.equal(embedding.length, 256);
+    const length = Math.hypot(...embedding);
+    assert.ok(Math.abs(length - 1) < 1e-3, `length ${length}`);
+    assert.equal(answer.usage.prompt_tokens, counted.text);
+  });
+
+  test("2. the other doors of the gateway answer with the right usage", async () => {
+    const messages = [{ role: "user", content: question }];
+    const response = await ask<{ usage: { input_tokens: number; output_tokens: number } }>(url("/v1/responses"), {
+      ...{ model, input: question, max_output_tokens: 12, store: false, temperature: 0 },
+    });
+    assert.equal(response.usage.input_tokens, counted.chat);
+    const message = await ask<{ usage: { input_tokens: number } }>(url("/v1/messages"), {
+      ...{ model, messages, max_tokens: 12, temperature: 0 },
+    });
+    assert.equal(message.usage.input_tokens, counted.chat);
+    const sampling = { max_new_tokens: 12, temperature: 0, ignore_eos: true };
+    await ask(url("/generate"), { model, text, sampling_params: sampling });
+  });
+
+  test("2. a wrong parameter is the client's error and not a retry", async () => {
+    const answer = await post(url("/v1/completions"), { model, prompt: text, temperature: -1 });
+    assert.equal(answer.status, 400, await answer.text());
+  });
+
+  test("3. clients that leave their streams free their slots", async () => {
+    // Tens of thousands of tokens: many seconds of work, so that slots that are free soon were freed and not finished.
+    const long = { model, prompt: text, stream: true, ignore_eos: true, max_tokens: 1900 };
+    const leaving = new AbortController();
+    const streams = await Promise.all(
+      Array.from({ length: 32 }, () => post(url("/v1/completions"), long, leaving.signal)),
+    );
+    const readers = streams.map(({ body }) => body?.getReader());
+    await Promise.all(readers.map((reader) => reader?.read()));
+    assert.ok(((await requestsInFlight(server.target)) ?? 0) > 0);
+    leaving.abort();
+    await Promise.all(readers.map((reader) => reader?.closed.catch(() => {})));
+    await until("the slots are free", async () => (await requestsInFlight(server.target)) === 0, 3_000);
+  });
+
+  test("3. a client that leaves before the whole answer is there frees its slot", async () => {
+    const long = { model, prompt: text, ignore_eos: true, max_tokens: 1900 };
+    const leaving = new AbortController();
+    const asking = post(url("/v1/completions"), long, leaving.signal);
+    asking.catch(() => {});
+    await until("the request runs", async () => (await requestsInFlight(server.target)) === 1);
+    leaving.abort();
+    await assert.rejects(asking);
+    await until("the slot is free", async () => (await requestsInFlight(server.target)) === 0, 3_000);
+  });
+
+  test("9. the gateway has its tokenizer from GetTokenizer where no path leads to it", {
+    skip: !kind.hidesTokenizer,
+  }, async () => {
+    const [worker] = await workersOf(gateway.url);
+    assert.equal(worker?.labels?.tokenizer_path, undefined);
+    const { usage } = await ask<ChatAnswer>(url("/v1/chat/completions"), chat);
+    assert.equal(usage.prompt_tokens, counted.chat);
+  });
+
+  test("10. a gateway that looks for data-parallel ranks answers too", async () => {
+    const aware = await startGateway(server.target, { flags: ["--dp-aware"] });
+    try {
+      await until("chat answers", async () => (await post(`${aware.url}/v1/chat/completions`, chat)).status === 200);
+    } finally {
+      aware.stop();
+    }
+  });
+
+  test("4. the server stops with exit code 0 and leaves no process while the gateway is connected", () =>
+    server.stop());
+}
+
+function describeTrouble(kind: WorkerKind): void {
+  let one: Server;
+  let other: Server;
+  let gateway: Gateway;
+  before(async () => {
+    one = await kind.start(["--withdrawal-grace", "60"]);
+    other = await kind.startOther();
+    gateway = await startGateway([one.target, other.target]);
+    await until("both workers are ready", async () => (await ready(gateway)).length === 2);
+    await until("chat answers", async () => (await askChat(gateway)) === 200);
+  });
+  after(() => {
+    gateway?.stop();
+    one?.kill();
+    other?.kill();
+  });
+
+  test("6. an engine that dies costs no client that has not begun to read", async () => {
+    const engines = one.children();
+    assert.ok(engines.length > 0);
+    const asked = keepAsking(gateway);
+    for (const pid of engines) process.kill(pid, "SIGKILL");
+    await until("HealthCheck is UNAVAILABLE", async () => (await callStatus(one.target, healthCheck)) === unavailable);
+    if (kind.restartsEngine) {
+      await until("HealthCheck is OK again", async () => (await callStatus(one.target, healthCheck)) === 0);
+    }
+    assert.deepEqual(await asked.end(), []);
+  });
+
+  test("5. a worker that is killed and started again is used again, and no client notices", async () => {
+    if (!kind.restartsEngine) one = await restarted(kind, one, ["--withdrawal-grace", "60"]);
+    await until("both workers are ready", async () => (await ready(gateway)).length === 2);
+    const asked = keepAsking(gateway);
+    one.kill();
+    await until("the gateway has noticed", async () => (await ready(gateway)).length === 1);
+    one = await restarted(kind, one, ["--withdrawal-grace", "60"]);
+    await until("both workers are ready", async () => (await ready(gateway)).length === 2);
+    assert.deepEqual(await asked.end(), []);
+  });
+
+  test("4. a worker that drains says UNAVAILABLE, is left alone, and no client notices", async () => {
+    const asked = keepAsking(gateway);
+    one.signal("SIGTERM");
+    await until("HealthCheck is UNAVAILABLE", async () => (await callStatus(one.target, healthCheck)) === unavailable);
+    // It still serves for the withdrawal grace, and the gateway takes it out meanwhile.
+    await until("the gateway has noticed", async () => (await ready(gateway)).length === 1);
+    await until("nothing runs on it", async () => (await requestsInFlight(one.target)) === 0);
+    one.signal("SIGTERM");
+    assert.equal(await one.exited(), 0);
+    assert.deepEqual(await asked.end(), []);
+  });
+
+  test("1. a worker that comes up after the gateway is found", async () => {
+    one.kill();
+    other.kill();
+    const late = await startGateway([one.target, other.target], { until: "listens" });
+    try {
+      assert.deepEqual(await models(late.url), []);
+      other = await kind.startOther(["--port", String(other.port)]);
+      await until("the model is listed", async () => (await models(late.url)).includes(model));
+      await until("chat answers", async () => (await askChat(late)) === 200);
+    } finally {
+      late.stop();
+    }
+  });
+}
+
+function restarted(kind: WorkerKind, server: Server, flags: readonly string[]): Promise<Server> {
+  server.kill();
+  return kind.start([...flags, "--port", String(server.port)]);
+}
+
+async function askChat(gateway: Gateway): Promise<number> {
+  const answer = await post(`${gateway.url}/v1/chat/completions`, chat);
+  await answer.arrayBuffer();
+  return answer.status;
+}
+
+/** Chats all the time, four at once, until it is ended; then answers what was not 200. */
+function keepAsking(gateway: Gateway): { end(): Promise<string[]> } {
+  const wrong: string[] = [];
+  let goesOn = true;
+  const asking = Array.from({ length: 4 }, async () => {
+    while (goesOn) {
+      const answer = await post(`${gateway.url}/v1/chat/completions`, chat);
+      const said = await answer.text();
+      if (answer.status !== 200) wrong.push(`${answer.status} ${said}`);
+    }
+  });
+  return {
+    async end() {
+      goesOn = false;
+      await Promise.all(asking);
+      return wrong;
+    },
+  };
+}
+
+async function ready(gateway: Gateway): Promise<readonly string[]> {
+  return (await workersOf(gateway.url)).filter(({ status }) => status === "ready").map(({ url }) => url);
+}
+
+async function countTokens(): Promise<{ chat: number; text: number }> {
+  const rendered = `<|im_start|>user\n${question}<|im_end|>\n<|im_start|>assistant\n`;
+  const tokenizer = join(root, "models", "demo", "hf", "tokenizer.json");
+  const script = join(import.meta.dirname, "count_tokens.py");
+  const { stdout, stderr } = await run(program(tool, "python"), [script, tokenizer, rendered, text]);
+  assert.notEqual(stdout, "", stderr);
+  const [chatTokens, textTokens] = JSON.parse(stdout) as [number, number];
+  return { chat: chatTokens, text: textTokens };
+}
+
+function assertUsage(usage: Usage, promptTokens: number, completionTokens: number): void {
+  const { prompt_tokens, completion_tokens, total_tokens } = usage;
+  assert.deepEqual([prompt_tokens, completion_tokens], [promptTokens, completionTokens]);
+  assert.equal(total_tokens, promptTokens + completionTokens);
+}
