@@ -10,3 +10,5 @@ export type { EngineCoreOutput, EngineCoreOutputs, FinishReason, SchedulerStats 
 export type { ReadyFacts } from "./protocol/ready-response.ts";
 export type { EngineCoreRequest, WireMap, WireValue } from "./protocol/request.ts";
 export type { LogprobsTensors, Tensor } from "./protocol/tensor.ts";
+export { checkRequest } from "./validation/check-request.ts";
+export type { RequestLimits } from "./validation/request-limits.ts";
