@@ -57,6 +57,8 @@ class NodeServer implements Server {
   readonly #tickMs: number;
   readonly #drivers = new Set<SocketDriver>();
   readonly #listeners = new Set<Listener>();
+  /** Sockets that our listeners took and that are not closed. */
+  #sockets = 0;
   #cancelTick: (() => void) | undefined;
   #started = false;
   #refusing = false;
@@ -92,7 +94,7 @@ class NodeServer implements Server {
       target,
       limits.handshakeTimeoutMs,
       (socket) => this.accept(socket),
-      () => this.#drivers.size >= limits.maxConnections,
+      (socket) => !this.#admits(socket),
     );
     if (this.#closed !== undefined) {
       listener.close();
@@ -150,6 +152,16 @@ class NodeServer implements Server {
     const timer = setTimeout(timeout.resolve, this.#closeGraceMs);
     await Promise.race([promise, timeout.promise]);
     clearTimeout(timer);
+  }
+
+  /** Counts a socket as it comes, because a TLS handshake that does not end is a connection, too. */
+  #admits(socket: Socket): boolean {
+    if (Math.max(this.#sockets, this.#drivers.size) >= this.#rpc.limits.maxConnections) return false;
+    this.#sockets += 1;
+    socket.once("close", () => {
+      this.#sockets -= 1;
+    });
+    return true;
   }
 
   #gone(driver: SocketDriver): void {

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../clock.ts";
 import type { Connection } from "../http2/connection/connection.ts";
+import type { Limits } from "../limits.ts";
 import type { RpcConnection, RpcServer } from "../rpc/rpc-server.ts";
 import type { GrpcStatusError } from "../rpc/status.ts";
 
@@ -15,16 +16,18 @@ export class SocketDriver {
   readonly #socket: Socket;
   readonly #rpc: RpcConnection;
   readonly #http2: Connection;
-  readonly #maxBacklogBytes: number;
+  readonly #limits: Limits;
   readonly #clock: Clock;
   #scheduled = false;
   #ending = false;
   #gone = false;
+  #cutSet = false;
+  #cancelCut: () => void = () => undefined;
 
   /** `onClose` is called once, when the socket is gone. */
   constructor(socket: Socket, server: RpcServer, onClose: (driver: SocketDriver) => void) {
     this.#socket = socket;
-    this.#maxBacklogBytes = server.limits.maxBacklogBytes;
+    this.#limits = server.limits;
     this.#clock = server.clock;
     const peer = peerOf(socket);
     this.#rpc = server.connect(peer, () => this.#schedule());
@@ -36,6 +39,7 @@ export class SocketDriver {
     socket.on("error", () => undefined);
     socket.on("close", () => {
       this.#gone = true;
+      this.#cancelCut();
       this.#http2.disconnected();
       const { failure } = this.#http2;
       if (failure !== undefined) {
@@ -119,8 +123,10 @@ export class SocketDriver {
         return;
       }
       if (this.#http2.hasWork && !this.#isBlocked) this.#schedule();
+    } else if (this.#http2.finished) {
+      this.#boundEnd();
     }
-    if (socket.writableLength + output.unsentBytes > this.#maxBacklogBytes) socket.pause();
+    if (socket.writableLength + output.unsentBytes > this.#limits.maxBacklogBytes) socket.pause();
   }
 
   #write(pieces: readonly Buffer[]): void {
@@ -137,10 +143,22 @@ export class SocketDriver {
   #end(): void {
     this.#ending = true;
     const socket = this.#socket;
+    this.#boundEnd();
     socket.resume();
-    socket.end();
-    const cancel = this.#clock.after(lingerMs, () => socket.destroy());
-    socket.once("close", cancel);
+    socket.end(() => this.#cutAfter(lingerMs));
+  }
+
+  /** Our last bytes are not waited for longer than a client that is silent is, and less after it broke a rule. */
+  #boundEnd(): void {
+    if (this.#cutSet) return;
+    const { keepaliveTimeMs, keepaliveTimeoutMs } = this.#limits;
+    this.#cutAfter(this.#http2.failure === undefined ? keepaliveTimeMs + keepaliveTimeoutMs : keepaliveTimeoutMs);
+  }
+
+  #cutAfter(ms: number): void {
+    this.#cutSet = true;
+    this.#cancelCut();
+    if (!this.#gone) this.#cancelCut = this.#clock.after(ms, () => this.#socket.destroy());
   }
 }
 

@@ -13,6 +13,8 @@ export interface RequestMemory {
 export interface MessageTarget {
   /** True while another message is wanted; the rest waits, and the client with it. */
   readonly wantsMessage: boolean;
+  /** Bytes of a message that was handed over and waits with the target for the request's end. */
+  readonly keptBytes: number;
   onMessage(bytes: Uint8Array): void;
   /** All messages were handed over and the client has half-closed. */
   onEnd(): void;
@@ -138,25 +140,34 @@ export class RequestMessages {
       return;
     }
     this.#inflating = true;
+    // On the account until it is done, also when the call is gone before: the queue of the threads holds it.
+    const { length } = message.bytes;
+    const hasRoom = this.#memory.take(length);
+    const done = (): void => {
+      this.#inflating = false;
+      this.#memory.take(-length);
+    };
     inflated.then(
       (bytes) => {
-        this.#inflating = false;
+        done();
         if (this.#closed) return;
         this.#target.onMessage(bytes);
         this.advance();
       },
-      (thrown: unknown) => this.#fail(thrown),
+      (thrown: unknown) => {
+        done();
+        this.#fail(thrown);
+      },
     );
+    if (!hasRoom) throw noRoom();
   }
 
-  /** Tells the server's account what the buffer takes. */
+  /** Tells the server's account what the request takes. */
   #account(): void {
-    const change = this.#reader.heldBytes - this.#takenBytes;
+    const change = this.#reader.heldBytes + this.#target.keptBytes - this.#takenBytes;
     if (change === 0 || this.#closed) return;
     this.#takenBytes += change;
-    if (!this.#memory.take(change)) {
-      this.#fail(GrpcStatusError.of("RESOURCE_EXHAUSTED", "the server holds as many bytes of requests as it may"));
-    }
+    if (!this.#memory.take(change)) this.#fail(noRoom());
   }
 
   #fail(thrown: unknown): void {
@@ -164,6 +175,10 @@ export class RequestMessages {
     this.close();
     this.#target.onFailure(asStatus(thrown));
   }
+}
+
+function noRoom(): GrpcStatusError {
+  return GrpcStatusError.of("RESOURCE_EXHAUSTED", "the server holds as many bytes of requests as it may");
 }
 
 function asStatus(thrown: unknown): GrpcStatusError {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import { gzipSync } from "node:zlib";
 import { FrameFlag, FrameType, readFrameHeader } from "../http2/frame/frame-header.ts";
@@ -217,6 +218,77 @@ describe("a request that comes slowly", () => {
     slow.data(1, Buffer.from("a"), false);
     pass(slow, 13_000);
     assert.equal(slow.connection.http2.streamCount, 0);
+  });
+});
+
+describe("what requests make the server hold", () => {
+  const limits = { maxBufferedRequestBytes: 100_000 };
+  const neverRun = unary("Echo", () => assert.fail("must not run"));
+
+  it("counts a whole message until its request has come to its end", () => {
+    const { headers, data, answers, server } = rig([neverRun], limits);
+    for (const id of [1, 3, 5]) headers(id, "Echo");
+    for (const id of [1, 3]) {
+      for (let n = 0; n < 4; n += 1)
+        data(id, message("x".repeat(47_995)).subarray(n * 12_000, (n + 1) * 12_000), false);
+    }
+    assert.deepEqual(answers(), []);
+    data(5, message("x".repeat(15_000)), false);
+    assert.deepEqual(answers(), ["5:status 8"]);
+    assert.equal(server.activeCalls, 2);
+  });
+
+  it("counts what it inflated, and gives all of it back", async () => {
+    const { headers, data, answers, connection, server } = rig([unary("Echo", (text) => text.slice(0, 2))], limits);
+    const bomb = gzipSync(Buffer.alloc(90_000, "x"));
+    assert.ok(bomb.length < 512);
+    headers(1, "Echo", ["grpc-encoding", "gzip"]);
+    data(1, message(bomb, 1), false);
+    headers(3, "Echo", ["grpc-encoding", "gzip"]);
+    data(3, message(bomb, 1), false);
+    assert.deepEqual(answers(), ["3:status 8"]);
+    data(1, Buffer.alloc(0), true);
+    // Larger ones are inflated by other threads, and are on the account until then.
+    const noise = gzipSync(randomBytes(10_000));
+    for (const id of [5, 7]) {
+      headers(id, "Echo", ["grpc-encoding", "gzip"]);
+      data(id, message(noise, 1), false);
+    }
+    connection.http2.disconnected();
+    while (server.heldBytes > 0) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual([server.heldBytes, server.activeCalls], [0, 0]);
+  });
+
+  it("does not keep what was read with a small message", () => {
+    let kept = 0;
+    const method = unary("Echo", (text) => text);
+    const { headers, connection } = rig([
+      {
+        ...method,
+        decodeRequest: (bytes: Uint8Array) => {
+          kept = bytes.buffer.byteLength;
+          return "";
+        },
+      } as Method,
+    ]);
+    headers(1, "Echo");
+    const read = Buffer.concat([frameBytes(FrameType.DATA, 0, 1, message("small")), Buffer.alloc(9)]);
+    const large = new Uint8Array(65_536);
+    large.set(read);
+    connection.receive(large.subarray(0, read.length - 9));
+    connection.receive(frameBytes(FrameType.DATA, FrameFlag.END_STREAM, 1, Buffer.alloc(0)));
+    assert.equal(kept, 5);
+  });
+});
+
+describe("what a request names", () => {
+  it("comes back cut short, so that a few bytes of HPACK are not answered with many", () => {
+    const { headers, connection } = rig([echo]);
+    const long = "é".repeat(3_000);
+    headers(1, long, [], true);
+    headers(3, "Echo", ["grpc-timeout", "9".repeat(3_000)], true);
+    headers(5, "Echo", ["grpc-encoding", "z".repeat(3_000)], true);
+    assert.ok(connection.http2.unsentBytes < 1_800, `${connection.http2.unsentBytes} bytes of answers`);
   });
 });
 

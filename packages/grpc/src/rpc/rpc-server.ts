@@ -93,6 +93,11 @@ export class RpcServer implements RequestMemory {
     return this.#calls;
   }
 
+  /** Bytes of requests that are not complete or not yet read, as far as they have buffers of their own. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
   /** New calls fail UNAVAILABLE with this sentence, but for services that serve while draining. */
   refuseNewCalls(reason: string): void {
     if (this.#phase.t === "serving") this.#phase = { t: "refusing", refusal: unavailable(reason) };
@@ -324,10 +329,10 @@ export class RpcConnection implements CallOwner {
         stream.handler = new PlainAnswer(stream, head.status, head.text);
         return;
       case "bad-timeout":
-        endWithStatus(stream, StatusCode.INVALID_ARGUMENT, `grpc-timeout is malformed: ${head.value}`, []);
+        endWithStatus(stream, StatusCode.INVALID_ARGUMENT, `grpc-timeout is malformed: ${clipped(head.value)}`, []);
         return;
       case "bad-encoding": {
-        const details = `grpc-encoding ${head.value} is not served; there are ${acceptedEncodings}`;
+        const details = `grpc-encoding ${clipped(head.value)} is not served; there are ${acceptedEncodings}`;
         endWithStatus(stream, StatusCode.UNIMPLEMENTED, details, ["grpc-accept-encoding", acceptedEncodings]);
         return;
       }
@@ -340,7 +345,7 @@ export class RpcConnection implements CallOwner {
   #call(stream: Stream, head: ReturnType<typeof readRequestHead> & { readonly t: "call" }): void {
     const route = this.#server.route(stream.request.path);
     if (route === undefined) {
-      endWithStatus(stream, StatusCode.UNIMPLEMENTED, `there is no method ${stream.request.path}`, []);
+      endWithStatus(stream, StatusCode.UNIMPLEMENTED, `there is no method ${clipped(stream.request.path)}`, []);
       return;
     }
     const call = new ServerCall(this.http2, stream, route.method, head, this);
@@ -352,6 +357,13 @@ export class RpcConnection implements CallOwner {
     else call.cut(refusal);
   }
 }
+
+/** What is said back of a client's words. A few bytes of HPACK can stand for many, so all of it would multiply them. */
+function clipped(text: string): string {
+  return text.length <= maxEchoedCharacters ? text : `${text.slice(0, maxEchoedCharacters)}…`;
+}
+
+const maxEchoedCharacters = 100;
 
 function unavailable(reason: string): GrpcStatusError {
   return GrpcStatusError.of("UNAVAILABLE", reason);

@@ -192,6 +192,10 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     return this.#takesStream ? (this.#requests?.isRead ?? false) : true;
   }
 
+  get keptBytes(): number {
+    return this.#request?.length ?? 0;
+  }
+
   onMessage(bytes: Uint8Array): void {
     this.#record?.received(bytes.length);
     if (this.#takesStream) {
@@ -200,7 +204,7 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
       } catch (thrown) {
         this.#failRequests(thrown as GrpcStatusError);
       }
-    } else if (this.#request === undefined) this.#request = bytes;
+    } else if (this.#request === undefined) this.#request = this.#stream.remoteClosed ? bytes : tight(bytes);
     else this.#end(GrpcStatusError.of("UNIMPLEMENTED", `${this.path} takes one request message, a second one came`));
   }
 
@@ -454,6 +458,11 @@ function requestTimedOut(): GrpcStatusError {
 
 function cancelled(): GrpcStatusError {
   return GrpcStatusError.of("CANCELLED", "the client cancelled the call or its connection broke");
+}
+
+/** The same bytes without the rest of a large buffer, for what waits as long as a client likes. */
+function tight(bytes: Uint8Array): Uint8Array {
+  return bytes.length * 2 < bytes.buffer.byteLength ? new Uint8Array(bytes) : bytes;
 }
 
 const noFields: readonly string[] = [];

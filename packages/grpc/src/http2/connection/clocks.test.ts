@@ -149,6 +149,7 @@ describe("request fields", () => {
       [...good, "a", "nul\0"],
       [...good, "a", " padded"],
       [...good, ":authority", "h"],
+      [":path", "", ...good],
       [...good, "host", "a", "host", "a"],
       [...good, "content-length", "-1"],
       [...good, "content-length", "1", "content-length", "1"],

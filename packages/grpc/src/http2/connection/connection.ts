@@ -295,6 +295,8 @@ export class Connection implements StreamOwner, SenderOwner {
     try {
       work();
     } catch (thrown) {
+      // What stands behind our end does not matter any more, whether it came with what ended us or later.
+      if (this.#finished && thrown instanceof Http2Error) return;
       if (thrown instanceof Http2Error) this.#fail(thrown);
       else if (thrown instanceof HpackError) this.#fail(new Http2Error("COMPRESSION_ERROR", thrown.message));
       else throw thrown;
@@ -328,6 +330,7 @@ export class Connection implements StreamOwner, SenderOwner {
   #remove(stream: Stream, byUs: boolean): void {
     stream.open = false;
     stream.dropPending();
+    this.#sender.forget(stream);
     this.#streams.delete(stream.id);
     this.#closedStreams.add(stream.id, byUs);
     if (this.#phase.t === "leaving" && this.#streams.size === 0) this.#finish();
@@ -391,6 +394,7 @@ export class Connection implements StreamOwner, SenderOwner {
       this.#sender.writeReset(streamId, ErrorCode[code]);
       this.#closedStreams.add(streamId, true);
     } else {
+      this.#spendReset(stream);
       this.resetStream(stream, ErrorCode[code]);
       stream.handler?.onReset();
     }
@@ -533,6 +537,8 @@ export class Connection implements StreamOwner, SenderOwner {
     checkBlockBytes(end - start, maxHeaderBlockBytes);
     const list = this.#decoder.decode(bytes, start, end, maxHeaderListBytes);
     const tooLarge = list.bytes > maxHeaderListBytes;
+    // A small block that unfolds to very much is paid for by its size, because decoding it was the work.
+    if (tooLarge) this.#charge(list.bytes >> 12);
     const last = (flags & FrameFlag.END_STREAM) !== 0;
     const stream = this.#streams.get(id);
     if (stream !== undefined) this.#trailers(stream, list.fields, last);
@@ -593,13 +599,20 @@ export class Connection implements StreamOwner, SenderOwner {
       this.#charge(1);
       return;
     }
-    // CVE-2023-44487: a request that is taken back at once costs us its work and the client nothing.
-    const early = !stream.headersSent && this.#nowMs - stream.openedAtMs < resetMatureMs;
-    if (!this.#resets.spend(early ? 1 : 0, this.#nowMs)) {
-      throw new Http2Error("ENHANCE_YOUR_CALM", "too many requests taken back at once");
-    }
+    this.#spendReset(stream);
     this.#remove(stream, false);
     stream.handler?.onReset();
+  }
+
+  /**
+   * A request that is taken back at once costs us its work and the client nothing (CVE-2023-44487), also when the client
+   * breaks a rule so that it is us who reset it (CVE-2025-8671).
+   */
+  #spendReset(stream: Stream): void {
+    if (stream.headersSent || this.#nowMs - stream.openedAtMs >= resetMatureMs) return;
+    if (!this.#resets.spend(1, this.#nowMs)) {
+      throw new Http2Error("ENHANCE_YOUR_CALM", "too many requests taken back at once");
+    }
   }
 
   #settingsFrame(flags: number, id: number, bytes: Uint8Array, start: number, end: number): void {

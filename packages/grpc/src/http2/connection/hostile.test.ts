@@ -109,6 +109,47 @@ describe("a client that takes its requests back at once (CVE-2023-44487)", () =>
     assert.equal(peer.connection.streamCount, 0);
   });
 
+  it("is told to calm down when it makes us take them back (CVE-2025-8671)", () => {
+    const breaks: readonly (readonly [string, (id: number) => Buffer])[] = [
+      ["a window update of 0", (id) => frameBytes(FrameType.WINDOW_UPDATE, 0, id, uint32(0))],
+      ["a window above 2^31-1", (id) => frameBytes(FrameType.WINDOW_UPDATE, 0, id, uint32(0x7fff_ffff))],
+      ["DATA behind the end", (id) => frameBytes(FrameType.DATA, 0, id, Buffer.alloc(5))],
+      [
+        "a priority of itself",
+        (id) => frameBytes(FrameType.PRIORITY, 0, id, Buffer.concat([uint32(id), Buffer.of(1)])),
+      ],
+    ];
+    for (const [what, frame] of breaks) {
+      const peer = established();
+      let taken = 0;
+      for (let id = 1; !peer.connection.finished && taken < 10_000; id += 2, taken += 1) {
+        peer.open(id, true);
+        peer.receive(frame(id));
+        if (taken % 100 === 99 && !peer.connection.finished) peer.sent();
+      }
+      peer.endsWith("ENHANCE_YOUR_CALM", what);
+      assert.equal(taken, 2_001, what);
+    }
+  });
+
+  it("leaves nothing behind when answers wait for a window that never opens", () => {
+    const peer = new ScriptedPeer();
+    peer.begin(setting(SettingId.INITIAL_WINDOW_SIZE, 0x7fff_ffff));
+    const { sender } = peer.connection;
+    for (let n = 0; n < 20_000; n += 1) {
+      const id = 2 * n + 1;
+      peer.open(id, true);
+      peer.stream(id).sendHeaders(okHeaders, [], false);
+      peer.stream(id).sendBytes(Buffer.alloc(70_000));
+      if (n > 0) peer.frame(FrameType.RST_STREAM, 0, id, uint32(8));
+      peer.connection.take();
+      peer.seen.clear();
+    }
+    assert.equal(peer.connection.finished, false);
+    assert.equal(peer.connection.streamCount, 1);
+    assert.ok(sender.queuedStreams < 200, `${sender.queuedStreams} streams are queued`);
+  });
+
   it("gets no new stream while handlers of those it reset still run", () => {
     const peer = established({ maxConcurrentStreams: 2 });
     for (const id of [1, 3]) {
@@ -158,6 +199,40 @@ describe("a client with endless fields", () => {
     peer.frame(FrameType.HEADERS, END_HEADERS | END_STREAM, 3, Buffer.alloc(16_000, 0x80 | 62));
     assert.deepEqual(peer.seen.get(3)?.stream.request.fields, []);
     assert.equal(peer.connection.finished, false);
+  });
+});
+
+describe("a client that hides much in little", () => {
+  it("pays for what its blocks unfold to", () => {
+    const peer = established();
+    peer.frame(FrameType.HEADERS, END_HEADERS | END_STREAM, 1, peer.block(["bomb", "x".repeat(3_900)]));
+    let taken = 0;
+    for (let id = 3; !peer.connection.finished && taken < 100; id += 2, taken += 1) {
+      peer.frame(FrameType.HEADERS, END_HEADERS | END_STREAM, id, Buffer.alloc(16_000, 0x80 | 62));
+      if (peer.connection.finished) break;
+      peer.connection.take();
+      peer.stream(id).sendHeaders(okHeaders, [], true);
+    }
+    peer.endsWith("ENHANCE_YOUR_CALM");
+    assert.equal(taken, 1);
+  });
+});
+
+describe("a client that says more behind the end", () => {
+  it("hears of one end, however its bytes come", () => {
+    const frames = [
+      frameBytes(FrameType.PING, FrameFlag.ACK, 0, Buffer.from("leaving!")),
+      // The head of a frame that is too long.
+      Buffer.from([0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1]),
+    ];
+    for (const pieces of [frames, [Buffer.concat(frames)]]) {
+      const peer = established();
+      peer.connection.leave();
+      peer.sent();
+      for (const piece of pieces) peer.receive(piece);
+      assert.deepEqual([peer.connection.finished, peer.connection.failure], [true, undefined]);
+      assert.deepEqual(peer.goAway(), { code: "NO_ERROR", lastStreamId: 0, reason: "" });
+    }
   });
 });
 

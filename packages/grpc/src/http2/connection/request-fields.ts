@@ -29,9 +29,9 @@ const maxGoodNames = 512;
 
 /** Reads a request's fields; undefined when they are malformed (RFC 9113 section 8.1.1), which ends the stream. */
 export function readRequestFields(list: readonly string[]): RequestFields | undefined {
-  let method = "";
-  let path = "";
-  let scheme = "";
+  let method: string | undefined;
+  let path: string | undefined;
+  let scheme: string | undefined;
   let authority: string | undefined;
   let contentLength = -1;
   let regularFrom = 0;
@@ -40,9 +40,9 @@ export function readRequestFields(list: readonly string[]): RequestFields | unde
     if (name.charCodeAt(0) !== 0x3a) break;
     const value = list[regularFrom + 1] as string;
     if (isBadValue(value)) return undefined;
-    if (name === ":method" && method === "") method = value;
-    else if (name === ":path" && path === "") path = value;
-    else if (name === ":scheme" && scheme === "") scheme = value;
+    if (name === ":method" && method === undefined) method = value;
+    else if (name === ":path" && path === undefined) path = value;
+    else if (name === ":scheme" && scheme === undefined) scheme = value;
     else if (name === ":authority" && authority === undefined) authority = value;
     else return undefined;
     regularFrom += 2;
@@ -66,9 +66,9 @@ export function readRequestFields(list: readonly string[]): RequestFields | unde
     }
   }
   const isConnect = method === "CONNECT";
-  const hasTarget = isConnect ? path === "" && scheme === "" : path !== "" && scheme !== "";
-  if (method === "" || !hasTarget) return undefined;
-  return { method, path, scheme, authority: authority ?? "", fields, contentLength };
+  const hasTarget = isConnect ? path === undefined && scheme === undefined : Boolean(path) && Boolean(scheme);
+  if (method === undefined || method === "" || !hasTarget) return undefined;
+  return { method, path: path ?? "", scheme: scheme ?? "", authority: authority ?? "", fields, contentLength };
 }
 
 /** Whether a trailing field section is well-formed: no pseudo-fields, nothing of HTTP/1.1's. */

@@ -17,6 +17,9 @@ const leastShareBytes = 1024;
 /** A frame this short, because the window is, earns its sender nothing. */
 const tinyFrameBytes = 256;
 
+/** Fewer streams of the past in the queue are not worth a look at all of it. */
+const leastGoneInQueue = 64;
+
 /** What a sender tells its connection. */
 export interface SenderOwner {
   /** The answer is complete and its last frame written. */
@@ -44,6 +47,8 @@ export class Sender {
   #growingAt = 0;
   #growingBytes = 0;
   #turn = 1;
+  /** Streams in the queue that are gone. */
+  #goneInQueue = 0;
 
   constructor(owner: SenderOwner, maxUnflushedBytes: number) {
     this.#owner = owner;
@@ -53,6 +58,11 @@ export class Sender {
   /** True when {@link pump} would find something to do. */
   get hasWork(): boolean {
     return this.#queue.size > 0 && this.#window > 0;
+  }
+
+  /** Streams that wait for their turn, a few that are gone included. */
+  get queuedStreams(): number {
+    return this.#queue.size;
   }
 
   /** Takes what was written. A new turn begins, in which each stream has its share again. */
@@ -202,6 +212,7 @@ export class Sender {
       const stream = this.#queue.shift();
       if (stream === undefined) return;
       stream.queued = false;
+      if (!stream.open) this.#goneInQueue -= 1;
       if (!stream.open || stream.sendWindow <= 0) continue;
       if (stream.pendingBytes > 0) this.#sendPending(stream);
       if (stream.pendingBytes > 0) {
@@ -213,6 +224,18 @@ export class Sender {
     }
   }
 
+  /**
+   * The stream is gone. The queue lets such streams go when they are half of it: with a connection window of 0 no turn
+   * comes that would, and a client could go on making and dropping them.
+   */
+  forget(stream: Stream): void {
+    if (!stream.queued) return;
+    this.#goneInQueue += 1;
+    if (this.#goneInQueue < leastGoneInQueue || this.#goneInQueue * 2 < this.#queue.size) return;
+    this.#queue.keep(({ open }) => open);
+    this.#goneInQueue = 0;
+  }
+
   writeReset(streamId: number, errorCode: number): void {
     const output = this.reserve(rstStreamBytes);
     output.at = writeRstStream(output.chunk, output.at, streamId, errorCode);
@@ -221,6 +244,7 @@ export class Sender {
   /** Nothing is sent any more. */
   close(): void {
     this.#queue.clear();
+    this.#goneInQueue = 0;
     this.#growing = undefined;
     this.output.close();
   }

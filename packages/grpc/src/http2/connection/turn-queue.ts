@@ -26,6 +26,17 @@ export class TurnQueue<Item> {
     return item;
   }
 
+  /** Drops the items that are not kept, in one look at all. */
+  keep(isKept: (item: Item) => boolean): void {
+    const kept: (Item | undefined)[] = [];
+    for (let at = this.#head; at < this.#items.length; at += 1) {
+      const item = this.#items[at];
+      if (item !== undefined && isKept(item)) kept.push(item);
+    }
+    this.#items = kept;
+    this.#head = 0;
+  }
+
   clear(): void {
     this.#items = [];
     this.#head = 0;
