@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { run } from "../harness/processes.ts";
 import { callStatus, requestsInFlight } from "../harness/raw-call.ts";
-import { engineService, root, type Server } from "../harness/server.ts";
-import { program, gateway as tool } from "../harness/tools.ts";
+import { engineService, type Server } from "../harness/server.ts";
 import { ask, askStream, type ChatAnswer, type ChatEvent, post, type Usage, until } from "./gateway-client.ts";
 import { type Gateway, models, startGateway, workersOf } from "./smg.ts";
+import { tokenIdsOf } from "./tokenize-prompts.ts";
 
 /** The name under which every worker of the list serves the demonstration model. */
 export const model = "tokenwire-demo";
@@ -318,12 +316,8 @@ async function ready(gateway: Gateway): Promise<readonly string[]> {
 
 async function countTokens(): Promise<{ chat: number; text: number }> {
   const rendered = `<|im_start|>user\n${question}<|im_end|>\n<|im_start|>assistant\n`;
-  const tokenizer = join(root, "models", "demo", "hf", "tokenizer.json");
-  const script = join(import.meta.dirname, "count_tokens.py");
-  const { stdout, stderr } = await run(program(tool, "python"), [script, tokenizer, rendered, text]);
-  assert.notEqual(stdout, "", stderr);
-  const [chatTokens, textTokens] = JSON.parse(stdout) as [number, number];
-  return { chat: chatTokens, text: textTokens };
+  const [chatIds, textIds] = await tokenIdsOf([rendered, text]);
+  return { chat: chatIds?.length ?? 0, text: textIds?.length ?? 0 };
 }
 
 function assertUsage(usage: Usage, promptTokens: number, completionTokens: number): void {

@@ -18,8 +18,8 @@ export interface GatewayOptions {
   readonly policy?: "round_robin" | "cache_aware";
   /** Further flags of `smg launch`. */
   readonly flags?: readonly string[];
-  /** Default: when it lists a model. "listens" does not wait for a worker. */
-  readonly until?: "model" | "listens";
+  /** Default: when a worker and its tokenizer are there. "listens" waits for neither. */
+  readonly until?: "ready" | "listens";
 }
 
 const startLimitMs = 60_000;
@@ -51,17 +51,19 @@ export async function startGateway(
     });
   }
   const started: Gateway = { url, pid, log: () => log, stop: () => endGroup(pid) };
-  const isUp = () => (options.until === "listens" ? listens(url) : models(url).then(({ length }) => length > 0));
+  // Its /health is 200 before any worker is there; /readiness waits for a worker and for its tokenizer.
+  const door = options.until === "listens" ? "/health" : "/readiness";
+  const isUp = async () => (await fetch(url + door).catch(() => undefined))?.ok === true;
   const giveUpAtMs = performance.now() + startLimitMs;
   while (performance.now() < giveUpAtMs && child.exitCode === null) {
     if (await isUp()) return started;
     await sleep(50);
   }
   started.stop();
-  throw new Error(`the gateway lists no model\n${log}`);
+  throw new Error(`the gateway is not ready\n${log}`);
 }
 
-/** The model ids that a gateway lists; none when it does not answer. Its `/health` is 200 before any worker is there. */
+/** The model ids that a gateway lists; none when it does not answer. */
 export async function models(url: string): Promise<string[]> {
   try {
     const answer = await fetch(`${url}/v1/models`);
@@ -86,8 +88,4 @@ export async function workersOf(url: string): Promise<WorkerView[]> {
   if (answer?.ok !== true) return [];
   const { workers } = (await answer.json()) as { workers: WorkerView[] };
   return workers;
-}
-
-async function listens(url: string): Promise<boolean> {
-  return (await fetch(`${url}/health`).catch(() => undefined))?.ok === true;
 }

@@ -108,3 +108,26 @@ function fieldsOf(message: Buffer, onBytes?: (field: number, bytes: Buffer) => v
   }
   return found;
 }
+
+/** The token ids of a GenerateRequest's tokenized prompt. */
+export function promptIdsOf(request: Buffer): number[] {
+  const ids: number[] = [];
+  // GenerateRequest.tokenized is field 2; TokenizedInput.input_ids is field 2, packed.
+  fieldsOf(request, (field, tokenized) => {
+    if (field !== 2) return;
+    fieldsOf(tokenized, (inner, packed) => {
+      if (inner !== 2) return;
+      let value = 0;
+      let scale = 1;
+      for (const byte of packed) {
+        value += (byte & 0x7f) * scale;
+        scale *= 128;
+        if (byte >= 0x80) continue;
+        ids.push(value);
+        value = 0;
+        scale = 1;
+      }
+    });
+  });
+  return ids;
+}

@@ -34,13 +34,13 @@ export interface Server {
 }
 
 /**
- * Serves the demonstration model on a free port of the loopback and resolves when the engine's health name answers
+ * Serves a model, else the demonstration model, as "tokenwire-demo" on a free port of the loopback and resolves when the engine's health name answers
  * SERVING. Later flags win over the defaults, which keep a shutdown short.
  */
-export async function startServer(flags: readonly string[] = []): Promise<Server> {
+export async function startServer(flags: readonly string[] = [], modelPath = demoModel): Promise<Server> {
   const bin = join(root, "packages", "server", "bin", "tokenwire.mjs");
   const defaults = ["--host", "127.0.0.1", "--port", "0", "--withdrawal-grace", "0", "--drain-timeout", "5"];
-  const model = [demoModel, "--served-model-name", "tokenwire-demo"];
+  const model = [modelPath, "--served-model-name", "tokenwire-demo"];
   // A variable of the developer's shell must not decide how the tested server runs.
   const environment = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith("TOKENWIRE_")),
