@@ -25,9 +25,13 @@ async function script(name: string, content: object): Promise<string> {
 async function started(
   words: readonly string[],
   until = "SERVING after",
-): Promise<RunningTokenwire & { readonly address: string; out(): string }> {
+): Promise<RunningTokenwire & { readonly address: string; out(): string; error(): string }> {
   const running = startTokenwire(["serve", "--engine", "mock", "--host", "127.0.0.1", "--port", "0", ...words]);
   let out = "";
+  let error = "";
+  running.child.stderr.on("data", (text: string) => {
+    error += text;
+  });
   running.child.stdout.on("data", (text: string) => {
     out += text;
   });
@@ -35,7 +39,7 @@ async function started(
   await running.printed("out", until);
   const address = /listening on (\S+),/.exec(out)?.[1];
   assert.ok(address !== undefined, out);
-  return { ...running, address, out: () => out };
+  return { ...running, address, out: () => out, error: () => error };
 }
 
 test("a server tells what it serves, answers probe and generate, and ends with exit code 0", async () => {
@@ -59,6 +63,19 @@ test("a server tells what it serves, answers probe and generate, and ends with e
   );
   assert.ok(out.includes(`npx tokenwire generate --addr ${address}`));
   for (const line of error.trim().split("\n")) assert.ok("msg" in JSON.parse(line), line);
+});
+
+test("the metrics port counts the calls of the main port", async () => {
+  const running = await started(["--metrics-port", "0"]);
+  await running.printed("error", "/metrics");
+  assert.equal((await runTokenwire(["probe", "--addr", running.address])).exitCode, 0);
+  const url = /metrics on (http:\S+\/metrics)/.exec(running.error())?.[1];
+  const text = await (await fetch(url ?? "")).text();
+  const check = 'grpc_type="unary",grpc_service="grpc.health.v1.Health",grpc_method="Check"';
+  assert.ok(text.includes(`\ngrpc_server_handled_total{${check},grpc_code="OK"} 1\n`), text);
+  assert.ok(text.includes(`\ngrpc_server_handling_seconds_count{${check}} 1\n`), text);
+  running.child.kill("SIGTERM");
+  assert.equal((await running.finished).exitCode, 0);
 });
 
 test("the port is open while the engine loads, and health says NOT_SERVING", async () => {

@@ -63,6 +63,7 @@ export async function serve(configuration: ServeConfiguration, output: LineOutpu
     maxReceiveMessageBytes: configuration.maxMessageBytes || -1,
     maxConnections: configuration.maxConnections,
     maxConcurrentStreams: configuration.maxStreams,
+    observer: configuration.metricsPort === undefined ? undefined : health.metrics.calls,
   });
   try {
     if (configuration.health !== undefined) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { describe, it } from "node:test";
+import { CallMetrics } from "./call-metrics.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { startMetricsServer } from "./metrics-server.ts";
 
@@ -44,7 +45,11 @@ describe("the metrics port", () => {
   });
 
   it("answers 500 and goes on when a reading fails", async () => {
-    const broken: Metrics = { read: () => Promise.reject(new Error("broken")), healthChanged: () => undefined };
+    const broken: Metrics = {
+      read: () => Promise.reject(new Error("broken")),
+      healthChanged: () => undefined,
+      calls: new CallMetrics(),
+    };
     const server = await startMetricsServer(broken, loopback);
     for (let i = 0; i < 2; i++) assert.equal((await fetch(`http://127.0.0.1:${server.port}/metrics`)).status, 500);
     await server.close();

@@ -1,14 +1,18 @@
 import { Counter, Gauge, Registry } from "prom-client";
+import { CallMetrics } from "./call-metrics.ts";
 
 export interface Metrics {
   /** What Prometheus reads, in its text format, and the format's name for the HTTP header. */
   read(): Promise<{ readonly text: string; readonly contentType: string }>;
   /** Counts a change of health. */
   healthChanged(verdict: string, reason: string): void;
+  /** Counts gRPC calls. */
+  readonly calls: CallMetrics;
 }
 
 /**
  * Makes the server's metrics. `healthStatuses` is asked at each reading for every name with whether it is SERVING.
+ * Those of gRPC calls are {@link CallMetrics}'.
  *
  * | metric | type | labels |
  * | --- | --- | --- |
@@ -33,8 +37,10 @@ export function createMetrics(healthStatuses: () => Iterable<readonly [service: 
       for (const [service, isServing] of healthStatuses()) this.set({ service }, isServing ? 1 : 0);
     },
   });
+  const calls = new CallMetrics();
   return {
-    read: async () => ({ text: await registry.metrics(), contentType: registry.contentType }),
+    read: async () => ({ text: `${await registry.metrics()}\n${calls.text()}`, contentType: registry.contentType }),
     healthChanged: (verdict, reason) => transitions.inc({ verdict, reason }),
+    calls,
   };
 }

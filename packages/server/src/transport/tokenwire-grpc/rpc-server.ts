@@ -1,4 +1,5 @@
 import {
+  type CallObserver,
   createServer,
   defaultLimits,
   type Service as GrpcService,
@@ -27,6 +28,8 @@ export interface RpcServerOptions {
   readonly maxConcurrentStreams?: number;
   /** Speaks TLS, and with a `ca` takes only clients that show a certificate of it. Default: plaintext. */
   readonly tls?: TlsCredentials | undefined;
+  /** Hears of every call. Default: nobody does, and nothing is counted. */
+  readonly observer?: CallObserver | undefined;
   /** How long `close` waits for handlers to return, and then for their last bytes to leave. Default 1,000 ms each. */
   readonly closeGraceMs?: number;
 }
@@ -57,7 +60,7 @@ export interface TokenwireRpcServer extends RpcServer {
  * Throws a RangeError for a `maxReceiveMessageBytes` that is no bound.
  */
 export function createRpcServer(options: RpcServerOptions): TokenwireRpcServer {
-  const { log, closeGraceMs } = options;
+  const { log, closeGraceMs, observer } = options;
   const maxReceiveMessageBytes = messageBound(options.maxReceiveMessageBytes ?? defaultMaxReceiveMessageBytes);
   const maxBufferedRequestBytes = Math.max(
     defaultLimits.maxBufferedRequestBytes,
@@ -68,12 +71,14 @@ export function createRpcServer(options: RpcServerOptions): TokenwireRpcServer {
       limits: {
         maxReceiveMessageBytes,
         maxBufferedRequestBytes,
+        requestTimeoutMs: requestTimeoutMs(maxReceiveMessageBytes),
         maxConnections: options.maxConnections ?? defaultLimits.maxConnections,
         maxConcurrentStreams: options.maxConcurrentStreams ?? defaultLimits.maxConcurrentStreams,
         ...streamResets,
         ...pings,
       },
       ...(closeGraceMs === undefined ? {} : { closeGraceMs }),
+      ...(observer === undefined ? {} : { observer }),
       onEvent: (event) => report(event, log),
       signalReason: (status) => new GrpcStatusError(status.code, status.message),
     }),
@@ -159,11 +164,20 @@ function report(event: ServerEvent, log: Log): void {
     case "handler-failed-late":
       log.debug({ method: event.path, err: event.error }, "a handler failed after its call had been cut");
       return;
+    case "observer-failed":
+      log.error({ method: event.path, err: event.error }, "a call could not be counted");
+      return;
     case "connection-failed":
       // Any stranger can cause it, so it must not fill the log of a server that runs as it should.
       log.debug({ reason: "connection-failed", peer: event.peer, code: event.code }, event.reason);
       return;
   }
+}
+
+/** Time for the largest message at 1 Mbit/s, within the transport's own default and an hour. */
+function requestTimeoutMs(maxMessageBytes: number): number {
+  const bytesPerMs = 128;
+  return Math.max(defaultLimits.requestTimeoutMs, Math.min(maxMessageBytes / bytesPerMs, 3_600_000));
 }
 
 function messageBound(bytes: number): number {
