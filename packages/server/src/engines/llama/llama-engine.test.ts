@@ -76,6 +76,23 @@ describe("the llama engine", () => {
     }
   });
 
+  it("writes a profile of its child, one at a time, and says why it cannot", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "tokenwire-profile-"));
+    const path = join(folder, "engine.cpuprofile");
+    const { profiler } = engine;
+    assert.ok(profiler);
+    await assert.rejects(profiler.stop(), /no profile is being taken/);
+    await profiler.start(path);
+    await assert.rejects(profiler.start(join(folder, "other")), /being taken already/);
+    await finished([...storyIds], { maxTokens: 32 });
+    await profiler.stop();
+    const { nodes } = JSON.parse(readFileSync(path, "utf8")) as { nodes: { callFrame: { url: string } }[] };
+    assert.ok(nodes.some(({ callFrame }) => callFrame.url.includes("llama/child/")));
+    await profiler.start(path);
+    await assert.rejects(profiler.stop(), { kind: "failed-precondition", message: /EEXIST/ });
+    rmSync(folder, { recursive: true, force: true });
+  });
+
   it("lets no grammar that may end do so before min_tokens", async () => {
     const constraint: Constraint = { kind: "regex", source: "[a-z ]*" };
     const sink = await finished([...storyIds], { temperature: 1, seed: 5, constraint, minTokens: 20, maxTokens: 40 });
