@@ -115,6 +115,9 @@ async function run(input: Uint8Array, random: Random | undefined): Promise<Run> 
   if (rpc.activeCalls > 0) await nextTurn();
   rule(rpc.activeCalls === 0, () => `${rpc.activeCalls} calls are left when the connection is gone`);
   rule(http2.streamCount === 0, () => "streams are left when the connection is gone");
+  // Other threads may still be inflating.
+  for (let turns = 0; rpc.heldBytes !== 0 && turns < 100_000; turns += 1) await nextTurn();
+  rule(rpc.heldBytes === 0, () => `${rpc.heldBytes} bytes of requests are held for nobody`);
   return result;
 }
 
@@ -138,6 +141,11 @@ async function settle({ http2 }: RpcConnection, output: Uint8Array[]): Promise<v
 function checkHeld({ http2 }: RpcConnection, rpc: RpcServer): void {
   const { maxConcurrentStreams } = rpc.limits;
   rule(http2.streamCount <= maxConcurrentStreams, () => `${http2.streamCount} streams of ${maxConcurrentStreams}`);
+  const { queuedStreams, pendingBytes } = http2.sender;
+  rule(queuedStreams <= 2 * http2.streamCount + 64, () => `${queuedStreams} streams in the queue`);
+  const pending = [...http2.streams()].reduce((sum, stream) => sum + stream.pendingBytes, 0);
+  rule(pending === pendingBytes, () => `${pending} bytes are pending and ${pendingBytes} are counted`);
+  rule(rpc.heldBytes >= 0, () => `${rpc.heldBytes} bytes of requests are held`);
   rule(!http2.finished || http2.streamCount === 0, () => "streams are open on a connection at its end");
   const open = [...http2.streams()].filter((stream) => stream.open).length;
   rule(open === http2.streamCount, () => `${http2.streamCount} streams and ${open} of them open`);

@@ -23,6 +23,11 @@ export interface Limits {
   readonly maxUnflushedBytes: number;
   /** Output waiting for a client that does not read, after which nothing more is read from it. Default 1 MiB. */
   readonly maxBacklogBytes: number;
+  /**
+   * Answers that one connection holds for a client that gives no window; with more, its new calls are refused with
+   * REFUSED_STREAM. Default 64 MiB: sixteen answers of gRPC's default size.
+   */
+  readonly maxPendingResponseBytes: number;
   /** Time from connecting to the client's first SETTINGS, TLS included. Default 20 s: grpc-go waits 120, a slow path needs 2. */
   readonly handshakeTimeoutMs: number;
   /** Time for the rest of a field block once it has begun. Default 10 s. */
@@ -69,6 +74,7 @@ export const defaultLimits: Limits = {
   maxWindowBytes: 8 * 1024 * 1024,
   maxUnflushedBytes: 32 * 1024,
   maxBacklogBytes: 1024 * 1024,
+  maxPendingResponseBytes: 64 * 1024 * 1024,
   handshakeTimeoutMs: 20_000,
   headerTimeoutMs: 10_000,
   requestTimeoutMs: 120_000,

@@ -79,6 +79,28 @@ describe("a client that does not read", () => {
     await once(socket, "end");
     assert.ok(bytes > largeBytes, `${bytes} bytes`);
   });
+
+  it("is read from no more once much waits for it, so that small requests do not pile up long answers", async (t) => {
+    let calls = 0;
+    const { listener } = await serve(t, [
+      unary("Count", () => {
+        calls += 1;
+        return "x".repeat(10_000);
+      }),
+    ]);
+    const socket = await connected(t, listener.port);
+    const requests = Array.from({ length: 10_000 }, (_, n) => request(2 * n + 1, "Count"));
+    socket.pause();
+    socket.write(Buffer.concat([windows, ...requests]));
+    await until(() => calls > 0);
+    let before = -1;
+    for (let quietTurns = 0; quietTurns < 200; ) {
+      quietTurns = calls === before ? quietTurns + 1 : 0;
+      before = calls;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.ok(calls < 9_000, `${calls} calls were answered`);
+  });
 });
 
 describe("many connections", () => {

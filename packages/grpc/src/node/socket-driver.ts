@@ -126,7 +126,10 @@ export class SocketDriver {
     } else if (this.#http2.finished) {
       this.#boundEnd();
     }
-    if (socket.writableLength + output.unsentBytes > this.#limits.maxBacklogBytes) socket.pause();
+    // What waits in the streams counts only while the socket is what it waits for: else the client has to be read, because
+    // its window update is awaited.
+    const waitingBytes = output.unsentBytes + (this.#isBlocked ? this.#http2.sender.pendingBytes : 0);
+    if (socket.writableLength + waitingBytes > this.#limits.maxBacklogBytes) socket.pause();
   }
 
   #write(pieces: readonly Buffer[]): void {

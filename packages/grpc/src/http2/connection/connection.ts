@@ -267,6 +267,10 @@ export class Connection implements StreamOwner, SenderOwner {
     this.#changed();
   }
 
+  dropped(bytes: number): void {
+    this.#sender.dropped(bytes);
+  }
+
   // What the sender tells.
 
   sentAll(stream: Stream): void {
@@ -567,7 +571,11 @@ export class Connection implements StreamOwner, SenderOwner {
       return;
     }
     this.#lastTakenId = id;
-    if (this.#streams.size + this.#lingering >= this.#limits.maxConcurrentStreams) {
+    const { maxConcurrentStreams, maxPendingResponseBytes } = this.#limits;
+    if (
+      this.#streams.size + this.#lingering >= maxConcurrentStreams ||
+      this.#sender.pendingBytes > maxPendingResponseBytes
+    ) {
       this.#resetById(id, "REFUSED_STREAM");
       return;
     }

@@ -253,6 +253,27 @@ describe("a client that plays with windows", () => {
     assert.equal(peer.connection.hasWork, false);
   });
 
+  it("gets no new stream while much waits for its windows", () => {
+    const peer = new ScriptedPeer({ maxPendingResponseBytes: 100_000 });
+    peer.begin(setting(SettingId.INITIAL_WINDOW_SIZE, 0));
+    for (const id of [1, 3]) {
+      peer.open(id, true);
+      peer.stream(id).sendHeaders(okHeaders, [], false);
+      peer.stream(id).sendBytes(Buffer.alloc(60_000));
+    }
+    peer.sent();
+    peer.open(5, true);
+    peer.resets(5, "REFUSED_STREAM");
+    peer.frame(FrameType.RST_STREAM, 0, 1, uint32(8));
+    peer.windowUpdate(3, 20_000);
+    while (peer.connection.hasWork) peer.connection.pump();
+    assert.equal(peer.connection.sender.pendingBytes, 40_000);
+    peer.open(7, true);
+    assert.ok(peer.seen.has(7));
+    peer.connection.disconnected();
+    assert.equal(peer.connection.sender.pendingBytes, 0);
+  });
+
   it("is told to calm down when it lets the answer out byte by byte", () => {
     const peer = new ScriptedPeer();
     peer.begin(setting(SettingId.INITIAL_WINDOW_SIZE, 0));

@@ -47,6 +47,7 @@ export class Sender {
   #growingAt = 0;
   #growingBytes = 0;
   #turn = 1;
+  #pendingBytes = 0;
   /** Streams in the queue that are gone. */
   #goneInQueue = 0;
 
@@ -58,6 +59,11 @@ export class Sender {
   /** True when {@link pump} would find something to do. */
   get hasWork(): boolean {
     return this.#queue.size > 0 && this.#window > 0;
+  }
+
+  /** Content of all streams that waits for a window or for its turn. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
   }
 
   /** Streams that wait for their turn, a few that are gone included. */
@@ -224,6 +230,11 @@ export class Sender {
     }
   }
 
+  /** A stream has forgotten so much of what waited. */
+  dropped(bytes: number): void {
+    this.#pendingBytes -= bytes;
+  }
+
   /**
    * The stream is gone. The queue lets such streams go when they are half of it: with a connection window of 0 no turn
    * comes that would, and a client could go on making and dropping them.
@@ -268,6 +279,7 @@ export class Sender {
     stream.pending ??= [];
     stream.pending.push(bytes);
     stream.pendingBytes += bytes.length;
+    this.#pendingBytes += bytes.length;
   }
 
   /** Sends pending content, one full frame's worth. */
@@ -293,6 +305,7 @@ export class Sender {
     }
     if (used > 0) pending.splice(0, used);
     stream.pendingBytes -= length;
+    this.#pendingBytes -= length;
     output.at = end;
     this.#sent(stream, length);
     this.#owner.progressed(length < tinyFrameBytes && stream.pendingBytes > 0 ? 0 : 1);

@@ -23,6 +23,8 @@ export interface StreamOwner {
   finish(stream: Stream, trailers: PendingTrailers | undefined): void;
   resetStream(stream: Stream, errorCode: number): void;
   credit(stream: Stream): void;
+  /** So many bytes of content that waited are forgotten. */
+  dropped(bytes: number): void;
 }
 
 /** The end of an answer that waits behind unsent content. */
@@ -120,6 +122,7 @@ export class Stream {
 
   /** Forgets content that was not sent yet, so that an end can go out before it. */
   dropPending(): void {
+    if (this.pendingBytes > 0) this.#owner.dropped(this.pendingBytes);
     this.pending = undefined;
     this.pendingOffset = 0;
     this.pendingBytes = 0;
