@@ -22,7 +22,9 @@ export function engineErrorOf(thrown: unknown): EngineError {
       return new EngineError("failed-precondition", message, { cause: thrown });
     case "invalid-request": {
       const field = protoFieldOf(fault.field);
-      return new EngineError("invalid-argument", message, { field, cause: thrown });
+      const wire = `${fault.field}: `;
+      const sentence = message.startsWith(wire) ? message.slice(wire.length) : message;
+      return new EngineError("invalid-argument", `${field}: ${sentence}`, { field, cause: thrown });
     }
   }
 }

@@ -1,5 +1,12 @@
 import { randomBytes } from "node:crypto";
-import type { DeathCause, EngineCoreClient, EngineCoreOutputs, ReadyFacts } from "@tokenwire/engine-core";
+import type {
+  DeathCause,
+  EngineCoreClient,
+  EngineCoreOutputs,
+  EngineCoreRequest,
+  ReadyFacts,
+  RequestLimits,
+} from "@tokenwire/engine-core";
 import type { Engine, StateListener } from "../../engine/engine.ts";
 import { EngineError } from "../../engine/errors.ts";
 import type { EngineLoad, ModelFacts, TokenizerFile } from "../../engine/facts.ts";
@@ -73,6 +80,9 @@ interface Running {
   readonly ends: ReadonlySet<number>;
   readonly ranks: readonly Rank[];
   readonly canEmbed: boolean;
+  /** Of the package that is loaded when an engine starts. */
+  readonly checkRequest: (request: EngineCoreRequest, limits: RequestLimits) => void;
+  readonly limits: RequestLimits;
 }
 
 class VllmEngine implements Engine {
@@ -199,7 +209,9 @@ class VllmEngine implements Engine {
     const coreId = this.#nextId();
     const { promise, resolve, reject } = Promise.withResolvers<Embedding>();
     const entry: OpenEmbedding = { t: "embedding", coreId, rank, promptTokens: promptTokenIds.length, resolve, reject };
-    this.#send(running, rank, { requestId: coreId, promptTokenIds, poolingParams });
+    const core = { requestId: coreId, promptTokenIds, poolingParams };
+    this.#check(running, core);
+    this.#send(running, rank, core);
     this.#work.addEmbedding(entry);
     const giveUp = (): void => {
       if (!this.#work.embeddingEnded(entry)) return;
@@ -278,7 +290,8 @@ class VllmEngine implements Engine {
     const { client, ready } = await this.#takeOverOrWait(this.#tenure);
     const tasks = await client.call(0, "get_supported_tasks", [], this.#starting.signal);
     if (this.#closing !== undefined) throw closedWhileStarting();
-    this.#running = runningWith(client, model, ready, tasks);
+    const { checkRequest } = await import("@tokenwire/engine-core");
+    this.#running = runningWith({ client, model, ready, tasks, checkRequest });
     this.#tenure.remember(client.remember());
     const { log } = this.#options;
     log.debug({ engine: this.name, version: ready[0]?.vllmVersion, ranks: ready.length }, "the engines are ready");
@@ -353,6 +366,14 @@ class VllmEngine implements Engine {
     const params = Array.from({ length: sampling.n }, (_, index) =>
       wireSamplingParams(sampling, stopFacts, prompt.length, index),
     );
+    // Those of the other outputs differ in the seed alone.
+    this.#check(running, {
+      requestId: request.id,
+      promptTokenIds: prompt,
+      samplingParams: params[0],
+      priority,
+      traceHeaders,
+    });
     const open = this.#work.openRequest(request.id, sink);
     try {
       params.forEach((samplingParams, index) => {
@@ -370,7 +391,16 @@ class VllmEngine implements Engine {
     }
   }
 
-  #send(running: Running, rank: number, request: Parameters<EngineCoreClient["add"]>[1]): void {
+  /** Refuses what would kill an engine or leave it deaf, with every request that it has. */
+  #check({ checkRequest, limits }: Running, request: EngineCoreRequest): void {
+    try {
+      checkRequest(request, limits);
+    } catch (thrown) {
+      throw engineErrorOf(thrown);
+    }
+  }
+
+  #send(running: Running, rank: number, request: EngineCoreRequest): void {
     try {
       running.client.add(rank, request);
     } catch (thrown) {
@@ -575,13 +605,17 @@ class VllmEngine implements Engine {
   }
 }
 
-function runningWith(
-  client: EngineCoreClient,
-  model: HuggingFaceModel,
-  ready: readonly ReadyFacts[],
-  tasks: unknown,
-): Running {
-  const names: readonly unknown[] = Array.isArray(tasks) ? tasks : [];
+function runningWith({
+  client,
+  model,
+  ready,
+  tasks,
+  checkRequest,
+}: Pick<Running, "client" | "model" | "checkRequest"> & {
+  readonly ready: readonly ReadyFacts[];
+  readonly tasks: unknown;
+}): Running {
+  const names = Array.isArray(tasks) ? tasks.filter((name) => typeof name === "string") : [];
   const facts = modelFactsOf(model, ready, names.includes("generate"));
   return {
     client,
@@ -590,6 +624,13 @@ function runningWith(
     ends: new Set(facts.eosTokenIds),
     ranks: ready.map((each, rank) => ({ load: new RankLoad(rank, limitsOf(each)), isAlive: true })),
     canEmbed: names.includes("embed"),
+    checkRequest,
+    limits: {
+      vocabSize: facts.vocabSize,
+      maxModelLenTokens: facts.maxModelLenTokens,
+      tasks: names,
+      supportsLora: ready.every((each) => each.supportsLora),
+    },
   };
 }
 
