@@ -29,7 +29,7 @@ export function declareVllmFlags(flags: CommandFlags): VllmFlags {
   });
   const address = flags.optional({
     flag: "--engine-core-address <address>",
-    description: "vllm: start none, and wait here for engines of vllm serve --headless, as tcp://host:port",
+    description: "vllm: start no engine, and wait here for those that others start, as tcp://host:port",
     parse: engineCoreAddress(["tcp"]),
   });
   const inputAddress = flags.optional({
