@@ -2,6 +2,15 @@ export { defaultLimits, type Limits } from "./limits.ts";
 export type { Listener, ListenTarget, TlsCredentials, TlsOptions } from "./node/listener.ts";
 export { createServer, type Server, type ServerOptions } from "./node/server.ts";
 export type { BidiStreamingCall, Call, ClientStreamingCall, ServerStreamingCall } from "./rpc/call.ts";
+export {
+  bidiStreaming,
+  clientStreaming,
+  type MethodOptions,
+  type RequestCodec,
+  type ResponseCodec,
+  serverStreaming,
+  unary,
+} from "./rpc/define-method.ts";
 export type { Interceptor } from "./rpc/interceptor.ts";
 export type { MessageWriter } from "./rpc/message-writer.ts";
 export type { RequestMetadata } from "./rpc/metadata.ts";
