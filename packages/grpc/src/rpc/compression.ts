@@ -1,4 +1,5 @@
 import { constants, gunzip, gunzipSync, gzipSync } from "node:zlib";
+import { TurnQueue } from "../http2/connection/turn-queue.ts";
 import { MessageError } from "./message-reader.ts";
 
 /** Encodings of messages that the server reads and writes. */
@@ -19,11 +20,27 @@ export function acceptsGzip(value: string): boolean {
   return value.split(",").some((name) => name.trim() === "gzip");
 }
 
-/** Inflates a message, at once or later. It ends in a {@link MessageError} when it is damaged or larger than the bound. */
-export function inflate(bytes: Uint8Array, maxBytes: number): Uint8Array | Promise<Uint8Array> {
+/**
+ * Inflations in other threads at a time, as many as Node has such threads. They go forward piece by piece, so that with
+ * all at once each would hold most of its message before the first is done.
+ */
+const maxAtOnce = 4;
+let running = 0;
+const waiting = new TurnQueue<() => void>();
+
+/**
+ * Inflates a message, at once or later. It ends in a {@link MessageError} when it is damaged or larger than the bound,
+ * and in what `begin` throws, which is called when its turn has come.
+ */
+export function inflate(
+  bytes: Uint8Array,
+  maxBytes: number,
+  begin: () => void = () => undefined,
+): Uint8Array | Promise<Uint8Array> {
   // zlib takes no bound below 1, and a bound that is not finite means none.
   const maxOutputLength = Math.max(1, Math.min(maxBytes, constants.Z_MAX_CHUNK, 2 ** 32));
   if (bytes.length <= maxSyncBytes) {
+    begin();
     try {
       return gunzipSync(bytes, { maxOutputLength });
     } catch (thrown) {
@@ -31,11 +48,34 @@ export function inflate(bytes: Uint8Array, maxBytes: number): Uint8Array | Promi
     }
   }
   return new Promise((resolve, reject) => {
-    gunzip(bytes, { maxOutputLength }, (error, inflated) => {
-      if (error === null) resolve(inflated);
-      else reject(inflateError(error, maxBytes));
-    });
+    const work = (): void => {
+      try {
+        begin();
+      } catch (thrown) {
+        reject(thrown);
+        next();
+        return;
+      }
+      gunzip(bytes, { maxOutputLength }, (error, inflated) => {
+        if (error === null) resolve(inflated);
+        else reject(inflateError(error, maxBytes));
+        next();
+      });
+    };
+    if (running === maxAtOnce) {
+      waiting.push(work);
+    } else {
+      running += 1;
+      work();
+    }
   });
+}
+
+/** One is done; its place goes to the one that has waited longest. In a later turn, so that many refusals do not pile up. */
+function next(): void {
+  const work = waiting.shift();
+  if (work === undefined) running -= 1;
+  else setImmediate(work);
 }
 
 /** Deflates a message. Fast rather than small: what is worth it are large texts. */

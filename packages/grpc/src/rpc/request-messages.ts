@@ -3,10 +3,15 @@ import { type Encoding, inflate } from "./compression.ts";
 import { MessageError, MessageReader, type WireMessage } from "./message-reader.ts";
 import { GrpcStatusError } from "./status.ts";
 
+/** Gzip makes no more than this many bytes of one (zlib's own figure is 1,032). */
+const mostInflation = 1_032;
+
 /** Counts the request bytes that the whole server holds. */
 export interface RequestMemory {
   /** Takes (or with a negative number gives back) so many bytes; false when the bound is passed. */
   take(bytes: number): boolean;
+  /** Whether so many bytes could be taken now. */
+  hasRoom(bytes: number): boolean;
 }
 
 /** Who gets the messages of a request. Neither method throws. */
@@ -134,7 +139,11 @@ export class RequestMessages {
     if (this.#encoding === "identity") {
       throw new MessageError("malformed", "a message is compressed and grpc-encoding does not say how");
     }
-    const inflated = inflate(message.bytes, this.#maxBytes);
+    const worstBytes = Math.min(this.#maxBytes, message.bytes.length * mostInflation);
+    const inflated = inflate(message.bytes, this.#maxBytes, () => {
+      // Nobody works for a call that is gone, nor a server that is full for what it cannot keep.
+      if (this.#closed || !this.#memory.hasRoom(worstBytes)) throw noRoom();
+    });
     if (inflated instanceof Uint8Array) {
       this.#target.onMessage(inflated);
       return;

@@ -239,7 +239,10 @@ describe("what requests make the server hold", () => {
   });
 
   it("counts what it inflated, and gives all of it back", async () => {
-    const { headers, data, answers, connection, server } = rig([unary("Echo", (text) => text.slice(0, 2))], limits);
+    const { headers, data, answers, connection, server } = rig([unary("Echo", (text) => text.slice(0, 2))], {
+      ...limits,
+      maxReceiveMessageBytes: 95_000,
+    });
     const bomb = gzipSync(Buffer.alloc(90_000, "x"));
     assert.ok(bomb.length < 512);
     headers(1, "Echo", ["grpc-encoding", "gzip"]);
@@ -257,6 +260,22 @@ describe("what requests make the server hold", () => {
     connection.http2.disconnected();
     while (server.heldBytes > 0) await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual([server.heldBytes, server.activeCalls], [0, 0]);
+  });
+
+  it("does not inflate what it has no room for", () => {
+    const { headers, data, answers, server } = rig([neverRun], { ...limits, maxReceiveMessageBytes: 50_000 });
+    headers(1, "Echo");
+    for (let n = 0; n < 4; n += 1) data(1, message("x".repeat(59_000)).subarray(n * 12_000, (n + 1) * 12_000), false);
+    assert.deepEqual(answers(), ["1:status 8"]);
+    headers(3, "Echo");
+    for (let n = 0; n < 4; n += 1) data(3, message("x".repeat(49_995)).subarray(n * 12_000, (n + 1) * 12_000), false);
+    headers(5, "Echo");
+    data(5, message("x".repeat(10_000)).subarray(0, 9_000), false);
+    // It is damaged, which only inflating it would show.
+    headers(7, "Echo", ["grpc-encoding", "gzip"]);
+    data(7, message(Buffer.alloc(400), 1), true);
+    assert.deepEqual(answers(), ["7:status 8"]);
+    assert.equal(server.activeCalls, 2);
   });
 
   it("does not keep what was read with a small message", () => {

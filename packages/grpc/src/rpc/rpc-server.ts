@@ -125,6 +125,10 @@ export class RpcServer implements RequestMemory {
     return this.#when(() => this.#calls === 0);
   }
 
+  hasRoom(bytes: number): boolean {
+    return this.#heldBytes + bytes <= this.limits.maxBufferedRequestBytes;
+  }
+
   take(bytes: number): boolean {
     this.#heldBytes += bytes;
     return bytes <= 0 || this.#heldBytes <= this.limits.maxBufferedRequestBytes;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
@@ -157,6 +158,28 @@ describe("compression", () => {
     assert.throws(() => inflate(gzipSync(Buffer.alloc(1_000)), 999), { kind: "too-large" });
     assert.throws(() => inflate(Buffer.from("nonsense"), 100), MessageError);
     await assert.rejects(async () => inflate(Buffer.alloc(1_000, 7), 100), { kind: "malformed" });
+  });
+
+  it("works on four large messages at a time, and passes over those that are not wanted at their turn", async () => {
+    const bytes = gzipSync(randomBytes(20_000));
+    let running = 0;
+    let most = 0;
+    const results = Array.from({ length: 30 }, async (_, n) => {
+      const begin = () => {
+        if (n % 3 === 2) throw new Error("not wanted");
+        running += 1;
+        most = Math.max(most, running);
+      };
+      const inflated = await inflate(bytes, 1e6, begin);
+      running -= 1;
+      return inflated.length;
+    });
+    const settled = await Promise.allSettled(results);
+    assert.deepEqual([most, running], [4, 0]);
+    assert.deepEqual(
+      settled.map((result) => (result.status === "fulfilled" ? result.value : "refused")),
+      settled.map((_, n) => (n % 3 === 2 ? "refused" : 20_000)),
+    );
   });
 
   it("is used when the client names gzip", () => {
