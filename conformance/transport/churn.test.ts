@@ -71,12 +71,13 @@ test(name, { timeout: 3_600_000 }, async (t) => {
   assert.equal(tally.settled, tally.calls);
   assert.equal(tally.connections, size.connections);
 
-  const [, middle, , last] = reports;
-  assert.ok(middle !== undefined && last !== undefined);
+  const [, middle, third, last] = reports;
+  assert.ok(middle !== undefined && third !== undefined && last !== undefined);
   assert.deepEqual(last.failures, []);
   assert.ok(last.resources <= middle.resources, `${last.resources} resources, ${middle.resources} in the middle`);
-  const growth = last.heapBytes / middle.heapBytes;
-  assert.ok(growth < 1.1, `the heap grew by ${growth} between the middle and the end`);
+  // The smaller one, because in the middle of a short run code is not yet settled.
+  const growth = last.heapBytes / Math.min(middle.heapBytes, third.heapBytes);
+  assert.ok(growth < 1.06, `the heap is ${growth} times what it was before`);
 });
 
 /** Makes one connection after the other until there were so many. */
