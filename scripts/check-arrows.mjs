@@ -114,8 +114,13 @@ export const arrows = [
     because: "the suites for transports bring a service of their own, which a server of ours has to serve",
   },
   {
+    room: "conformance/vllm",
+    may: ["scripts", "conformance/harness", `${server}/generated`],
+    because: "the suites over a real vLLM drive the whole server from outside; only the messages are shared",
+  },
+  {
     room: "bench",
-    may: ["scripts", "conformance/harness", server, "@tokenwire/health"],
+    may: ["scripts", "conformance/harness", server, "@tokenwire/grpc", "@tokenwire/health"],
     because: "a benchmark measures the server and its parts, and our libraries through their public faces",
   },
   {
@@ -141,7 +146,7 @@ export const testsMayAlso = [
 export const fences = [
   {
     module: /^@grpc\//,
-    only: [`${server}/client`, "conformance/content", "bench", "drill"],
+    only: [`${server}/client`, "conformance/content", "conformance/vllm", "bench", "drill"],
     because: "grpc-js is the client of `generate`; servers stand on @tokenwire/grpc",
   },
   {
