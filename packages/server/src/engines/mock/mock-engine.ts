@@ -1,6 +1,8 @@
 import type { Engine, StateListener } from "../../engine/engine.ts";
 import { EngineError } from "../../engine/errors.ts";
 import type { EngineLoad, ModelFacts, TokenizerFile } from "../../engine/facts.ts";
+import { KvEventFeed } from "../../engine/kv-event-feed.ts";
+import type { KvCacheEvent } from "../../engine/kv-events.ts";
 import type { Embedding, GenerationSink } from "../../engine/output.ts";
 import type { EmbedRequest, GenerateRequest } from "../../engine/request.ts";
 import type { EngineProgress, EngineState } from "../../engine/state.ts";
@@ -8,6 +10,7 @@ import { type Clock, systemClock } from "../../operations/clock.ts";
 import { mockEmbedding } from "./mock-embedding.ts";
 import { mockFacts } from "./mock-facts.ts";
 import { FaultPlan } from "./mock-faults.ts";
+import { storedPrefixes } from "./mock-prefixes.ts";
 import { MockScheduler } from "./mock-scheduler.ts";
 import type { MockScript } from "./mock-script.ts";
 import { mockTokenizerFiles } from "./mock-tokenizer.ts";
@@ -24,6 +27,8 @@ export interface MockControls {
   hang(): void;
   /** Ends a stall or a hang. */
   resume(): void;
+  /** Tells these events of the prefix cache, as the cache of this rank (default 0). */
+  tellKvEvents(events: readonly KvCacheEvent[], dpRank?: number): void;
   /** Turns the state dead and fails everything in flight `unavailable`; with `restartInMs` it comes back. */
   die(reason: string, restartInMs?: number): void;
   /** The last requests that `generate` took, oldest first, at most 64. */
@@ -53,6 +58,8 @@ interface Waiter<T> {
 class MockEngine implements Engine, MockControls {
   readonly name = "mock";
   readonly processIds: readonly number[] = [];
+  readonly kvEvents: KvEventFeed = new KvEventFeed();
+  readonly reportsSteps = true;
   readonly #script: MockScript;
   readonly #clock: Clock;
   readonly #facts: ModelFacts;
@@ -152,7 +159,9 @@ class MockEngine implements Engine, MockControls {
 
   async flushCache(): Promise<boolean> {
     this.#mustBeReady();
-    return !this.#scheduler.busy;
+    if (this.#scheduler.busy) return false;
+    this.tellKvEvents([{ t: "cleared" }]);
+    return true;
   }
 
   close(graceMs: number): Promise<void> {
@@ -186,10 +195,15 @@ class MockEngine implements Engine, MockControls {
     this.#scheduleStep();
   }
 
+  tellKvEvents(events: readonly KvCacheEvent[], dpRank = 0): void {
+    this.kvEvents.publish({ dpRank, events });
+  }
+
   die(reason: string, restartInMs?: number): void {
     if (this.#state.t === "closed" || this.#state.t === "dead") return;
     this.#stop(() => {});
     this.#set({ t: "dead", reason, restartInMs });
+    this.tellKvEvents([{ t: "cleared" }]);
     this.#failAll(new EngineError("unavailable", `the engine died: ${reason}`));
     if (restartInMs !== undefined) this.#cancelRestart = this.#clock.after(restartInMs, () => this.#load());
   }
@@ -209,6 +223,7 @@ class MockEngine implements Engine, MockControls {
       this.#steps = 0;
       this.#set({ t: "ready" });
       this.#sample();
+      this.tellKvEvents(storedPrefixes(this.#script.cachedPrefixes ?? [], this.#facts.blockSizeTokens));
       this.#starting?.resolve();
       this.#starting = undefined;
       this.#faults.ready();

@@ -1,3 +1,4 @@
+import type { KvCacheEvent } from "../../engine/kv-events.ts";
 import type { Clock } from "../../operations/clock.ts";
 import type { ScriptedFailure } from "./mock-request.ts";
 import type { MockFault } from "./mock-script.ts";
@@ -8,6 +9,7 @@ export interface FaultTarget {
   stall(forMs: number): void;
   hang(): void;
   die(reason: string, restartInMs?: number): void;
+  tellKvEvents(events: readonly KvCacheEvent[]): void;
 }
 
 type TimedFault = Exclude<MockFault, { kind: "error" }>;
@@ -77,6 +79,9 @@ export class FaultPlan {
         return;
       case "die":
         this.#target.die(fault.reason, fault.restartInMs);
+        return;
+      case "kv-gap":
+        this.#target.tellKvEvents([{ t: "gap" }]);
         return;
     }
   }

@@ -18,6 +18,8 @@ export type MockFault =
       readonly reason: string;
       readonly restartInMs?: number | undefined;
     }
+  /** Events of the prefix cache were lost on their way. */
+  | { readonly kind: "kv-gap"; readonly at: MockMoment }
   /** Request number `request` (the first accepted one is 1) fails once an output of it has `afterTokens` tokens. */
   | { readonly kind: "error"; readonly request: number; readonly afterTokens: number; readonly error: MockError };
 
@@ -59,6 +61,8 @@ export interface MockScript {
   readonly outputs?: readonly (readonly number[] | string)[] | undefined;
   /** Tokens of each prompt that count as found in the prefix cache, at most all but one. Default 0. */
   readonly cachedTokens?: number | undefined;
+  /** Prompts whose full blocks the prefix cache claims to hold whenever the engine gets ready. Default: none. */
+  readonly cachedPrefixes?: readonly (readonly number[])[] | undefined;
   readonly faults?: readonly MockFault[] | undefined;
 }
 
@@ -69,7 +73,8 @@ export interface MockScript {
  * `mock script: faults[0].forMs: must be an integer from 0 to 2147483647, got -1`.
  */
 export function parseMockScript(json: unknown): MockScript {
-  const script = objectAt(json, "script", ["model", "start", "stepIntervalMs", "outputs", "cachedTokens", "faults"]);
+  const names = ["model", "start", "stepIntervalMs", "outputs", "cachedTokens", "cachedPrefixes", "faults"];
+  const script = objectAt(json, "script", names);
   const model = script.model === undefined ? undefined : modelAt(script.model, "model");
   const vocabSize = model?.vocabSize ?? minVocabSize;
   return {
@@ -78,6 +83,12 @@ export function parseMockScript(json: unknown): MockScript {
     stepIntervalMs: script.stepIntervalMs === "manual" ? "manual" : optional(script.stepIntervalMs, "stepIntervalMs"),
     outputs: script.outputs === undefined ? undefined : outputsAt(script.outputs, "outputs", vocabSize),
     cachedTokens: optional(script.cachedTokens, "cachedTokens"),
+    cachedPrefixes:
+      script.cachedPrefixes === undefined
+        ? undefined
+        : listAt(script.cachedPrefixes, "cachedPrefixes", 1_000).map((prefix, i) =>
+            tokenIdsAt(prefix, `cachedPrefixes[${i}]`, vocabSize, "must be a list of token ids"),
+          ),
     faults: script.faults === undefined ? undefined : listAt(script.faults, "faults", 1000).map(faultAt),
   };
 }
@@ -115,11 +126,14 @@ function startAt(value: unknown, path: string): MockScript["start"] {
 function outputsAt(value: unknown, path: string, vocabSize: number): readonly (readonly number[] | string)[] {
   const outputs = listAt(value, path, 100_000).map((output, i) => {
     if (typeof output === "string") return output;
-    const ids = listAt(output, `${path}[${i}]`, 1_000_000, "must be a text or a list of token ids");
-    return ids.map((id, j) => integerAt(id, `${path}[${i}][${j}]`, 0, vocabSize - 1));
+    return tokenIdsAt(output, `${path}[${i}]`, vocabSize, "must be a text or a list of token ids");
   });
   if (outputs.length === 0) throw wrong(path, "must have at least one entry", value);
   return outputs;
+}
+
+function tokenIdsAt(value: unknown, path: string, vocabSize: number, rule: string): readonly number[] {
+  return listAt(value, path, 1_000_000, rule).map((id, i) => integerAt(id, `${path}[${i}]`, 0, vocabSize - 1));
 }
 
 const errorKinds: readonly EngineErrorKind[] = [
@@ -146,8 +160,9 @@ function faultAt(value: unknown, i: number): MockFault {
       objectAt(value, path, ["kind", "afterMs", "afterSteps", "forMs"]);
       return { kind: "stall", at: momentAt(value, path), forMs: integerAt(value.forMs, `${path}.forMs`) };
     case "hang":
+    case "kv-gap":
       objectAt(value, path, ["kind", "afterMs", "afterSteps"]);
-      return { kind: "hang", at: momentAt(value, path) };
+      return { kind: value.kind, at: momentAt(value, path) };
     case "die":
       objectAt(value, path, ["kind", "afterMs", "afterSteps", "reason", "restartInMs"]);
       return {
@@ -165,7 +180,7 @@ function faultAt(value: unknown, i: number): MockFault {
         error: errorAt(value.error, `${path}.error`),
       };
     default:
-      throw wrong(`${path}.kind`, "must be one of slow, stall, hang, die, error", value.kind);
+      throw wrong(`${path}.kind`, "must be one of slow, stall, hang, die, kv-gap, error", value.kind);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Engine } from "../../engine/engine.ts";
+import type { Clock } from "../../operations/clock.ts";
 import type { Log } from "../../operations/log.ts";
 import type { Trailers } from "../../rpc/status.ts";
 
@@ -25,6 +26,8 @@ export interface VllmEngineContext {
   readonly startedAtMs: number;
   /** Milliseconds since the epoch. */
   now(): number;
+  /** The clock of the engine's progress, for silences and the pace of load records. Default: the machine's. */
+  readonly clock?: Clock | undefined;
   /** Asks health how the engine is, as fresh as half a second allows. Never rejects. */
   health(): Promise<HealthAnswer>;
   /**

@@ -24,6 +24,7 @@ import {
   HealthCheckRequest,
   HealthCheckResponse,
 } from "../../generated/vllm_engine.ts";
+import { systemClock } from "../../operations/clock.ts";
 import { type Service, serverStreaming, unary } from "../../rpc/service.ts";
 import { abortHandler } from "./abort.ts";
 import { generateResponseCodec } from "./chunk-encoder.ts";
@@ -38,6 +39,8 @@ import { getServerInfoHandler } from "./get-server-info.ts";
 import { getTokenizerHandler } from "./get-tokenizer.ts";
 import { healthCheckHandler } from "./health-check.ts";
 import { InFlightRequests } from "./in-flight.ts";
+import { KvSubscriptions } from "./kv/subscriptions.ts";
+import { WorkInFlight } from "./kv/work-in-flight.ts";
 import { Profiles } from "./profile.ts";
 import { mostValuesFor, strictRequest } from "./strict-request.ts";
 import { subscribeKvEventsHandler } from "./subscribe-kv-events.ts";
@@ -61,7 +64,10 @@ export function createVllmEngineService(context: VllmEngineContext): Service {
   const generateRequest = strictRequest("GenerateRequest", GenerateRequest, mostValues);
   const embedRequest = strictRequest("EmbedRequest", EmbedRequest, mostValues);
   const abortRequest = strictRequest("AbortRequest", AbortRequest, mostValues);
-  const generate = withEngineStatus(log, generateHandler(context, inFlight));
+  const { clock = systemClock, now } = context;
+  const work = new WorkInFlight(context.engine, clock);
+  const subscriptions = new KvSubscriptions({ engine: context.engine, work, clock, now });
+  const generate = withEngineStatus(log, generateHandler({ ...context, engine: work.engine }, inFlight));
   const embed = withEngineStatus(log, embedHandler(context, inFlight));
   const abort = withEngineStatus(log, abortHandler(inFlight));
   const healthCheck = withEngineStatus(log, healthCheckHandler(context));
@@ -69,6 +75,7 @@ export function createVllmEngineService(context: VllmEngineContext): Service {
   const getServerInfo = withEngineStatus(log, getServerInfoHandler(context, inFlight));
   const getLoads = withEngineStatus(log, getLoadsHandler(context));
   const getTokenizer = withEngineStatus(log, getTokenizerHandler(context));
+  const subscribeKvEvents = withEngineStatus(log, subscribeKvEventsHandler(context, subscriptions));
   const flushCache = withEngineStatus(log, flushCacheHandler(context));
   const profiles = new Profiles(context);
   const startProfile = withEngineStatus(log, profiles.start);
@@ -103,7 +110,8 @@ export function createVllmEngineService(context: VllmEngineContext): Service {
         "SubscribeKvEvents",
         strictRequest("SubscribeKvEventsRequest", SubscribeKvEventsRequest),
         KvEventBatch,
-        subscribeKvEventsHandler,
+        subscribeKvEvents,
+        { openEnded: true },
       ),
       unary("FlushCache", strictRequest("FlushCacheRequest", FlushCacheRequest), FlushCacheResponse, flushCache),
       unary("StartProfile", strictRequest("StartProfileRequest", StartProfileRequest), ProfileResponse, startProfile),

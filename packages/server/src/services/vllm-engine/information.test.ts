@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { wrapEngine } from "../../engine/wrap-engine.ts";
 import { createMockEngine } from "../../engines/mock/mock-engine.ts";
 import type { GetLoadsResponse, GetModelInfoResponse, GetServerInfoResponse } from "../../generated/vllm_engine.ts";
 import { ScriptedCall } from "./testing/scripted-call.ts";
@@ -33,11 +34,7 @@ describe("GetModelInfo", () => {
     const engine = createMockEngine({});
     await engine.start();
     const facts = { ...engine.facts(), defaultSampling: { temperature: 0.5, top_k: 20, typical_p: 0.9 } };
-    const service = serviceOver(
-      new Proxy(engine, {
-        get: (target, name) => (name === "facts" ? () => facts : Reflect.get(target, name, target)),
-      }),
-    );
+    const service = serviceOver({ ...wrapEngine(engine, {}), facts: () => facts });
     const info = await service.call<GetModelInfoResponse>("GetModelInfo", {});
     assert.equal(info.defaultSamplingParamsJson, '{"temperature":0.5,"top_k":20}');
     await engine.close(0);
@@ -134,10 +131,4 @@ describe("GetLoads", () => {
       notStarted().call("GetLoads", { dpRank: undefined, include: [] }),
       isStatus("UNAVAILABLE", "the engine is starting"),
     ));
-});
-
-describe("methods that no engine has", () => {
-  for (const [name, text] of [["SubscribeKvEvents", "no KV cache events"]] as const) {
-    it(`${name} is UNIMPLEMENTED`, () => assert.rejects(notStarted().call(name, {}), isStatus("UNIMPLEMENTED", text)));
-  }
 });
