@@ -364,7 +364,8 @@ export class RpcConnection implements CallOwner {
 
 /** What is said back of a client's words. A few bytes of HPACK can stand for many, so all of it would multiply them. */
 function clipped(text: string): string {
-  return text.length <= maxEchoedCharacters ? text : `${text.slice(0, maxEchoedCharacters)}…`;
+  const printable = text.slice(0, maxEchoedCharacters).replaceAll(/[^ -~]/g, "?");
+  return text.length <= maxEchoedCharacters ? printable : `${printable}…`;
 }
 
 const maxEchoedCharacters = 100;
