@@ -20,12 +20,22 @@ export function chunkOf(delta: OutputDelta): GenerateResponse {
 }
 
 /**
- * The message that ends one output.
+ * The message that ends one output of a stream. Its ids and logprobs are empty, because the chunks had all of them, and
+ * `completion_tokens` is the whole count. vLLM's servicer repeats the last delta here, which a client that adds up
+ * everything counts twice.
  *
- * @param delta in a stream the output's last delta, which vLLM's servicer repeats here and clients may count on;
- * otherwise the whole output.
+ * @param delta the output's last one, with the prompt's logprobs if they were asked for.
  */
-export function completeOf(delta: OutputDelta, finish: Finish): GenerateResponse {
+export function streamedCompleteOf(delta: OutputDelta, finish: Finish, completionTokens: number): GenerateResponse {
+  return completeOf({ ...delta, tokenIds: [], logprobs: undefined }, finish, completionTokens);
+}
+
+/** The message that is one whole output. */
+export function completeOf(
+  delta: OutputDelta,
+  finish: Finish,
+  completionTokens: number = delta.tokenIds.length,
+): GenerateResponse {
   return {
     response: {
       $case: "complete",
@@ -33,7 +43,7 @@ export function completeOf(delta: OutputDelta, finish: Finish): GenerateResponse
         outputIds: mutable(delta.tokenIds),
         finishReason: finish.reason,
         promptTokens: delta.promptTokens,
-        completionTokens: delta.tokenIds.length,
+        completionTokens,
         cachedTokens: delta.cachedTokens,
         outputLogprobs: delta.logprobs === undefined ? undefined : outputLogprobsOf(delta.tokenIds, delta.logprobs),
         inputLogprobs: delta.promptLogprobs === undefined ? undefined : inputLogprobsOf(delta.promptLogprobs),

@@ -3,7 +3,7 @@ import type { GenerationSink, OutputDelta, PromptLogprobs } from "../../engine/o
 import type { GenerateResponse } from "../../generated/vllm_engine.ts";
 import type { ServerStreamingCall } from "../../rpc/call.ts";
 import { DeltaAccumulator } from "./delta-accumulator.ts";
-import { chunkOf, completeOf } from "./generate-response.ts";
+import { chunkOf, completeOf, streamedCompleteOf } from "./generate-response.ts";
 
 /** What becomes of an answer that is being written. */
 export interface AnswerOutcome {
@@ -25,12 +25,14 @@ export class ChunkedAnswer implements GenerationSink {
   #blocked = false;
   /** What waits for a slow reader, in the order in which it began to wait. */
   readonly #pending = new Map<number, DeltaAccumulator>();
+  readonly #completionTokens: number[];
   /** Kept until an output ends, because its Complete repeats them. */
   readonly #promptLogprobs = new Map<number, PromptLogprobs>();
 
   constructor(call: ServerStreamingCall<GenerateResponse>, outputs: number, outcome: AnswerOutcome) {
     this.#call = call;
     this.#unfinished = outputs;
+    this.#completionTokens = new Array<number>(outputs).fill(0);
     this.#outcome = outcome;
   }
 
@@ -56,12 +58,14 @@ export class ChunkedAnswer implements GenerationSink {
 
   #write(delta: OutputDelta): void {
     let goesOn = this.#call.write(chunkOf(delta));
+    const tokens = (this.#completionTokens[delta.index] ?? 0) + delta.tokenIds.length;
+    this.#completionTokens[delta.index] = tokens;
     if (delta.promptLogprobs !== undefined) this.#promptLogprobs.set(delta.index, delta.promptLogprobs);
     if (delta.finish !== undefined) {
       const promptLogprobs = this.#promptLogprobs.get(delta.index);
       this.#promptLogprobs.delete(delta.index);
       // Not held back for a slow reader: one more small message per output, and nothing follows it.
-      goesOn = this.#call.write(completeOf({ ...delta, promptLogprobs }, delta.finish));
+      goesOn = this.#call.write(streamedCompleteOf({ ...delta, promptLogprobs }, delta.finish, tokens));
       this.#unfinished -= 1;
       if (this.#unfinished === 0) this.#outcome.done();
     }
