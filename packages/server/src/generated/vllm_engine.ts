@@ -165,7 +165,10 @@ export interface GenerateStreamChunk {
   index: number;
 }
 
-/** Ends output `index`. finish_reason: "stop", "length", "abort", "error". */
+/**
+ * Ends output `index`. finish_reason: "stop", "length", "abort", "error". After chunks, output_ids and output_logprobs are
+ * empty and completion_tokens counts all of the output; vLLM's servicer repeats the last chunk in them.
+ */
 export interface GenerateComplete {
   outputIds: number[];
   finishReason: string;
