@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { connect } from "node:http2";
 import { describe, it } from "node:test";
 import { status } from "@grpc/grpc-js";
 import { readAll } from "../testing/grpc-js-client.ts";
@@ -13,6 +14,31 @@ const never = Number.POSITIVE_INFINITY;
 async function until(met: () => boolean): Promise<void> {
   while (!met()) await new Promise((resolve) => setImmediate(resolve));
 }
+
+describe("a request that is never whole", () => {
+  it("ends by the server's clock, and other calls of its connection go on", async (t) => {
+    const clock = new ManualClock();
+    const { server, listener } = await serve(t, [echo], { clock, limits: { keepaliveTimeMs: never } });
+    const session = connect(`http://127.0.0.1:${listener.port}`);
+    t.after(() => session.destroy());
+    const open = () =>
+      session.request({ ":method": "POST", ":path": "/test.Text/Echo", "content-type": "application/grpc" });
+    const trickling = open();
+    trickling.write(Buffer.from([0, 0, 0, 0, 9, 65]));
+    await until(() => server.activeCalls === 1);
+    clock.advance(110_000);
+    assert.equal(server.activeCalls, 1);
+    clock.advance(60_000);
+    const [headers] = await once(trickling, "response");
+    assert.equal(headers["grpc-status"], String(status.DEADLINE_EXCEEDED));
+    trickling.resume();
+    await until(() => server.activeCalls === 0);
+    const whole = open();
+    whole.end(Buffer.from([0, 0, 0, 0, 1, 65]));
+    whole.resume();
+    assert.equal((await once(whole, "trailers"))[0]["grpc-status"], "0");
+  });
+});
 
 describe("a connection of a client of grpc-js", () => {
   it("that is old is left for a new one, its calls go on, and the grace ends them", { timeout: 60_000 }, async (t) => {
