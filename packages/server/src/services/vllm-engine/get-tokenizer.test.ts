@@ -12,10 +12,7 @@ import { isStatus, serviceOver } from "./testing/service-under-test.ts";
 import { packTokenizerFiles } from "./tokenizer-archive.ts";
 
 function engineWith(tokenizerFiles: () => Promise<readonly TokenizerFile[]>): Engine {
-  const engine = createMockEngine({});
-  return new Proxy(engine, {
-    get: (target, name) => (name === "tokenizerFiles" ? tokenizerFiles : Reflect.get(target, name, target)),
-  });
+  return Object.assign(createMockEngine({}), { tokenizerFiles });
 }
 
 const files: readonly TokenizerFile[] = [
