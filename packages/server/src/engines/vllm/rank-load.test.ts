@@ -3,8 +3,9 @@ import { test } from "node:test";
 import { CollectingSink } from "../../engine/testing/collecting-sink.ts";
 import { greedySampling } from "../../engine/testing/sampling.ts";
 import { OutputSequence } from "./output/output-sequence.ts";
-import { RankLoad } from "./rank-load.ts";
+import { RankLoad, type SchedulerSample } from "./rank-load.ts";
 
+const statsOf = (sample: SchedulerSample | undefined) => ({ schedulerStats: () => sample });
 const limits = { maxNumSeqs: 2, kvCacheTokens: 1000 };
 
 function sequenceOf(promptTokens: number): OutputSequence {
@@ -55,7 +56,7 @@ test("the scheduler's own figures count while there is work", () => {
   const load = new RankLoad(0, limits);
   load.handed(sequenceOf(10));
   load.handed(sequenceOf(10));
-  load.sampled({ runningRequests: 1, waitingRequests: 1, kvCacheUsage: 0.25 });
+  load.received(statsOf({ runningRequests: 1, waitingRequests: 1, kvCacheUsage: 0.25 }));
   const { runningRequests, waitingRequests, usedKvTokens } = load.load;
   assert.deepEqual([runningRequests, waitingRequests, usedKvTokens], [1, 1, 250]);
 });
@@ -66,9 +67,24 @@ test("nothing runs or waits once all was taken back, whatever the last sample sa
   load.handed(begun);
   load.handed(waiting);
   begin(load, begun);
-  load.sampled({ runningRequests: 2, waitingRequests: 1, kvCacheUsage: 0.5 });
+  load.received(statsOf({ runningRequests: 2, waitingRequests: 1, kvCacheUsage: 0.5 }));
   load.ended(begun, 1);
   load.ended(waiting, 0);
   const { runningRequests, waitingRequests, waitingPromptTokens } = load.load;
   assert.deepEqual([runningRequests, waitingRequests, waitingPromptTokens, load.open], [0, 0, 0, 0]);
+});
+
+test("the last figures stand while newer messages have none, or none that can be read", () => {
+  const load = new RankLoad(0, limits);
+  load.handed(sequenceOf(10));
+  load.received(statsOf({ runningRequests: 1, waitingRequests: 0, kvCacheUsage: 0.25 }));
+  assert.equal(load.load.usedKvTokens, 250);
+  load.received(statsOf(undefined));
+  assert.equal(load.load.usedKvTokens, 250);
+  load.received({
+    schedulerStats: () => {
+      throw new Error("no statistics");
+    },
+  });
+  assert.equal(load.load.usedKvTokens, 250);
 });

@@ -27,6 +27,7 @@ export class RankLoad {
   readonly #throughput = new Throughput(2_000);
   readonly #hitRate = new HitRate(64);
   #sample: SchedulerSample | undefined;
+  #newest: { schedulerStats(): SchedulerSample | undefined } | undefined;
   #open = 0;
   #begun = 0;
   #waitingPromptTokens = 0;
@@ -74,13 +75,14 @@ export class RankLoad {
     }
   }
 
-  sampled(sample: SchedulerSample): void {
-    this.#sample = sample;
+  /** A message of the engine, whose figures are read when somebody asks: most messages are asked for none. */
+  received(message: { schedulerStats(): SchedulerSample | undefined }): void {
+    this.#newest = message;
   }
 
   get load(): EngineLoad {
     const { maxNumSeqs, kvCacheTokens } = this.#limits;
-    const sample = this.#sample;
+    const sample = this.#latest();
     return {
       dpRank: this.#rank,
       // The last sample may be of requests that were taken back since: no more can run or wait than was handed over.
@@ -99,5 +101,15 @@ export class RankLoad {
       cacheHitRate: this.#hitRate.value,
       maxRunningRequests: maxNumSeqs,
     };
+  }
+
+  #latest(): SchedulerSample | undefined {
+    try {
+      this.#sample = this.#newest?.schedulerStats() ?? this.#sample;
+    } catch {
+      // Figures that cannot be read are as good as none; the outputs beside them were read.
+    }
+    this.#newest = undefined;
+    return this.#sample;
   }
 }

@@ -1,11 +1,5 @@
-import type { Tensor, WireValue } from "@tokenwire/engine-core";
-import type { Embedding } from "../../engine/output.ts";
-
-/**
- * vLLM's PoolingParams for one vector of the whole prompt, by their order on the wire (vllm/pooling_params.py at 0.32):
- * use_activation (which normalises), dimensions, step_tag_id, returned_token_ids, task.
- */
-export const poolingParams: readonly WireValue[] = [true, null, null, null, "embed"];
+import type { Tensor } from "@tokenwire/engine-core";
+import type { Embedding } from "../../../engine/output.ts";
 
 /** What the engine pooled as an embedding of length 1, whatever the model's pooler does to it. */
 export function embeddingOf({ values }: Tensor, promptTokens: number): Embedding {
