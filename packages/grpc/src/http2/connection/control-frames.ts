@@ -6,6 +6,10 @@ import { windowUpdateBytes, writeWindowUpdate } from "../frame/window-update.ts"
 import type { Sender } from "./sender.ts";
 
 const maxDebugBytes = 200;
+/** Contents of our pings, which say what each one was sent for. */
+export const keepalivePing: Buffer = Buffer.from("alive?\0\0", "latin1");
+export const bandwidthPing: Buffer = Buffer.from("howfast?", "latin1");
+export const goAwayPing: Buffer = Buffer.from("leaving!", "latin1");
 
 /** The frames of a connection that belong to no answer. */
 export class ControlFrames {
