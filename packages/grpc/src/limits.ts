@@ -19,6 +19,8 @@ export interface Limits {
   readonly initialWindowBytes: number;
   /** How far a stream's window grows on a path with a long round trip. Default 8 MiB: 640 Mbit/s at 100 ms. */
   readonly maxWindowBytes: number;
+  /** Frames that are taken from one connection in one turn of the event loop. Default 256: some ms when all are requests. */
+  readonly maxFramesPerTurn: number;
   /** Output that one connection collects in one turn before its streams take turns. Default 32 KiB: bounds what a check waits behind. */
   readonly maxUnflushedBytes: number;
   /** Output waiting for a client that does not read, after which nothing more is read from it. Default 1 MiB. */
@@ -72,6 +74,7 @@ export const defaultLimits: Limits = {
   maxBufferedRequestBytes: 256 * 1024 * 1024,
   initialWindowBytes: 256 * 1024,
   maxWindowBytes: 8 * 1024 * 1024,
+  maxFramesPerTurn: 256,
   maxUnflushedBytes: 32 * 1024,
   maxBacklogBytes: 1024 * 1024,
   maxPendingResponseBytes: 64 * 1024 * 1024,

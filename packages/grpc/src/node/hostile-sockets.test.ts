@@ -103,6 +103,50 @@ describe("a client that does not read", () => {
   });
 });
 
+describe("a client that sends very many requests at once", () => {
+  it("lets others have their turn between, and is answered in its order", async (t) => {
+    const order: string[] = [];
+    const { listener, client, server } = await serve(
+      t,
+      [
+        unary("Flood", () => {
+          order.push("flood");
+          return "a";
+        }),
+        unary("Other", () => {
+          order.push("other");
+          return "b";
+        }),
+      ],
+      { limits: { maxFramesPerTurn: 10 } },
+    );
+    await client.unary("Other", "");
+    const socket = await connected(t, listener.port);
+    const ids: number[] = [];
+    const most = 2 * 5_000 - 1;
+    let rest: Buffer = Buffer.alloc(0);
+    socket.on("data", (chunk: Buffer) => {
+      rest = Buffer.concat([rest, chunk]);
+      for (let end = 0; rest.length >= 9; rest = rest.subarray(end)) {
+        end = 9 + rest.readUIntBE(0, 3);
+        if (rest.length < end) break;
+        if (rest[3] === FrameType.DATA) ids.push(rest.readUInt32BE(5));
+      }
+    });
+    const requests = Array.from({ length: 5_000 }, (_, n) => request(2 * n + 1, "Flood"));
+    socket.write(Buffer.concat([windows, ...requests]));
+    await until(() => order.includes("flood"));
+    assert.equal((await client.unary("Other", "")).message, "b");
+    assert.ok(order.lastIndexOf("other") < order.lastIndexOf("flood"), "the other waited for all of the flood");
+    await until(() => ids.at(-1) === most);
+    assert.deepEqual(
+      ids,
+      ids.toSorted((a, b) => a - b),
+    );
+    assert.deepEqual([ids.length, server.activeCalls], [5_000, 0]);
+  });
+});
+
 describe("many connections", () => {
   it("are counted from the first byte of a TLS handshake on", async (t) => {
     const { server } = await serve(t, [], { limits: { maxConnections: 3 } });

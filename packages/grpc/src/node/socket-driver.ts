@@ -18,6 +18,8 @@ export class SocketDriver {
   readonly #http2: Connection;
   readonly #limits: Limits;
   readonly #clock: Clock;
+  /** What came and was not taken yet; nothing more is read meanwhile. */
+  #rest: Buffer | undefined;
   #scheduled = false;
   #ending = false;
   #gone = false;
@@ -81,8 +83,18 @@ export class SocketDriver {
   #receive(bytes: Buffer): void {
     // After our end this only reads what is on its way, so that the kernel does not answer with a reset.
     if (this.#ending) return;
-    this.#rpc.receive(bytes);
+    if (this.#rest === undefined) this.#take(bytes);
+    else this.#rest = Buffer.concat([this.#rest, bytes]);
+  }
+
+  /** Takes a turn's worth of frames. The rest waits for the next turn, so that other connections have theirs. */
+  #take(bytes: Buffer): void {
+    const taken = this.#rpc.receive(bytes, this.#limits.maxFramesPerTurn);
+    this.#rest = taken < bytes.length ? bytes.subarray(taken) : undefined;
     this.#flush();
+    if (this.#rest === undefined || this.#ending) return;
+    this.#socket.pause();
+    this.#schedule();
   }
 
   get #isBlocked(): boolean {
@@ -98,6 +110,11 @@ export class SocketDriver {
   readonly #turn = (): void => {
     this.#scheduled = false;
     if (this.#gone) return;
+    const rest = this.#rest;
+    if (rest !== undefined && !this.#ending && !this.#isBacklogged) {
+      this.#take(rest);
+      this.#readOn();
+    }
     if (!this.#isBlocked) this.#http2.pump();
     this.#flush();
   };
@@ -105,8 +122,22 @@ export class SocketDriver {
   #resume(): void {
     if (this.#gone) return;
     this.#http2.sender.output.release();
-    if (this.#socket.isPaused()) this.#socket.resume();
+    this.#readOn();
     this.#turn();
+  }
+
+  #readOn(): void {
+    if (this.#rest === undefined && !this.#isBacklogged && this.#socket.isPaused()) this.#socket.resume();
+  }
+
+  /**
+   * More waits for the client than it may. What waits in the streams counts only while the socket is what it waits for:
+   * else the client has to be read, because its window update is awaited.
+   */
+  get #isBacklogged(): boolean {
+    const { output, pendingBytes } = this.#http2.sender;
+    const waitingBytes = output.unsentBytes + (this.#isBlocked ? pendingBytes : 0);
+    return this.#socket.writableLength + waitingBytes > this.#limits.maxBacklogBytes;
   }
 
   #flush(): void {
@@ -126,10 +157,7 @@ export class SocketDriver {
     } else if (this.#http2.finished) {
       this.#boundEnd();
     }
-    // What waits in the streams counts only while the socket is what it waits for: else the client has to be read, because
-    // its window update is awaited.
-    const waitingBytes = output.unsentBytes + (this.#isBlocked ? this.#http2.sender.pendingBytes : 0);
-    if (socket.writableLength + waitingBytes > this.#limits.maxBacklogBytes) socket.pause();
+    if (this.#isBacklogged) socket.pause();
   }
 
   #write(pieces: readonly Buffer[]): void {

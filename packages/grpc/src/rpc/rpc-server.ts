@@ -250,14 +250,16 @@ export class RpcConnection implements CallOwner {
     return this.#server.limits.maxReceiveMessageBytes;
   }
 
-  /** Takes bytes from the client. */
-  receive(bytes: Uint8Array): void {
+  /** Takes bytes from the client, up to `maxFrames` frames (default: all), and answers how many bytes it took. */
+  receive(bytes: Uint8Array, maxFrames?: number): number {
     this.#receiving = true;
-    this.http2.receive(bytes, this.#server.clock.nowMs());
+    const taken = this.http2.receive(bytes, this.#server.clock.nowMs(), maxFrames);
     this.#receiving = false;
-    if (this.#unwatched.length === 0) return;
-    for (const call of this.#unwatched) this.#server.watch(call);
-    this.#unwatched.length = 0;
+    if (this.#unwatched.length > 0) {
+      for (const call of this.#unwatched) this.#server.watch(call);
+      this.#unwatched.length = 0;
+    }
+    return taken;
   }
 
   /** Looks at the connection's clocks. */

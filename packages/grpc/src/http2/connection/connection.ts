@@ -111,12 +111,19 @@ export class Connection implements ReceiverOwner, SenderOwner {
     return this.#sender.hasWork;
   }
 
-  /** Takes what came from the client. */
-  receive(bytes: Uint8Array, nowMs: number): void {
-    if (this.#finished) return;
+  /**
+   * Takes what came from the client, up to `maxFrames` frames (default: all), and answers how many bytes it took. The
+   * rest has to come again, in front of what comes after it.
+   */
+  receive(bytes: Uint8Array, nowMs: number, maxFrames?: number): number {
+    if (this.#finished) return bytes.length;
     this.#nowMs = nowMs;
     this.#lifetime.heard(nowMs);
-    this.#guarded(() => this.#receiver.read(bytes, nowMs));
+    let taken = bytes.length;
+    this.#guarded(() => {
+      taken = this.#receiver.read(bytes, nowMs, maxFrames);
+    });
+    return taken;
   }
 
   /** Looks at the clocks; to be called about once a second. */

@@ -38,11 +38,15 @@ export class FrameReader {
     return this.#prefaceAt === clientPreface.length;
   }
 
-  /** Reads on. Throws {@link Http2Error} for a wrong preface, for a frame too long, and what the sink throws. */
-  read(bytes: Uint8Array): void {
+  /**
+   * Reads on, up to `maxFrames` frames (default: all), and answers up to where it read. What is behind it has to come again.
+   * Throws {@link Http2Error} for a wrong preface, for a frame too long, and what the sink throws.
+   */
+  read(bytes: Uint8Array, maxFrames: number = Number.POSITIVE_INFINITY): number {
     let at = this.hasPreface ? 0 : this.#readPreface(bytes);
     if (this.#headFilled > 0) at = this.#readHeld(bytes, at);
-    while (bytes.length - at >= frameHeaderBytes) {
+    for (let frames = 0; bytes.length - at >= frameHeaderBytes; frames += 1) {
+      if (frames >= maxFrames) return at;
       const { length, type, flags, streamId } = readFrameHeader(bytes, at);
       this.#checkLength(length);
       const start = at + frameHeaderBytes;
@@ -52,6 +56,7 @@ export class FrameReader {
       this.#sink(type, flags, streamId, bytes, start, end);
     }
     if (at < bytes.length) this.#hold(bytes, at);
+    return bytes.length;
   }
 
   #readPreface(bytes: Uint8Array): number {

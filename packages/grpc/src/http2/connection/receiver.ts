@@ -108,10 +108,10 @@ export class Receiver {
     return this.#window.targetBytes;
   }
 
-  /** Takes what came. */
-  read(bytes: Uint8Array, nowMs: number): void {
+  /** Takes what came, at most so many frames of it; answers how many bytes were taken. */
+  read(bytes: Uint8Array, nowMs: number, maxFrames?: number): number {
     this.#nowMs = nowMs;
-    this.#reader.read(bytes);
+    return this.#reader.read(bytes, maxFrames);
   }
 
   /** Gives the client credit for what a stream's handler took, once it is worth a frame. */
