@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { EngineCoreError } from "../engine-core-error.ts";
 import type { UtilityOutput } from "../protocol/outputs.ts";
 
@@ -11,8 +12,11 @@ interface OpenCall {
 /** Utility calls that are not answered yet. Answers to calls that nobody waits for any more are dropped. */
 export class UtilityCalls {
   readonly #open = new Map<number, OpenCall>();
-  /** Stays below 2^53 for longer than any process lives. */
-  #lastId = 0;
+  /**
+   * Begins anywhere: an engine that was another client's may still answer that client's calls. Stays below 2^53 for longer
+   * than any process lives.
+   */
+  #lastId: number = randomInt(2 ** 47);
 
   begin(
     engineIndex: number,

@@ -22,7 +22,10 @@ export interface EngineCoreRequest {
   readonly cacheSalt?: string | undefined;
 }
 
-/** What MessagePack can say, as it is handed to the encoder. `undefined` becomes nil. */
+/**
+ * What MessagePack can say, as it is handed to the encoder. `undefined` becomes nil; in a map its key is left out, which
+ * gives vLLM's default.
+ */
 export type WireValue =
   | null
   | undefined

@@ -34,6 +34,7 @@ test("a plain request passes, with numbers in a list or a typed array", () => {
   assert.equal(refusedField(request()), undefined);
   assert.equal(refusedField(request({ promptTokenIds: Uint32Array.of(0, 1999) })), undefined);
   assert.equal(refusedField(request({ samplingParams: {} })), undefined);
+  assert.equal(refusedField(withParams({ temperature: undefined, max_tokens: undefined, min_tokens: 16 })), undefined);
 });
 
 test("what is known to kill an engine or to leave it deaf is refused, by the name of its field", () => {
@@ -63,7 +64,7 @@ test("what is known to kill an engine or to leave it deaf is refused, by the nam
     ["min_p", withParams({ min_p: -0.1 })],
     ["temperature", withParams({ temperature: 2.1 })],
     ["temperature", withParams({ temperature: Number.NaN })],
-    ["temperature", withParams({ temperature: undefined })],
+    ["temperature", withParams({ temperature: null })],
     ["repetition_penalty", withParams({ repetition_penalty: 0 })],
     ["repetition_penalty", withParams({ repetition_penalty: Number.POSITIVE_INFINITY })],
     ["presence_penalty", withParams({ presence_penalty: -3 })],
@@ -100,6 +101,8 @@ test("what is known to kill an engine or to leave it deaf is refused, by the nam
     ],
     ["structured_outputs.grammar", withParams({ structured_outputs: { grammar: " ", _backend: "xgrammar" } })],
     ["thinking_token_budget", withParams({ thinking_token_budget: 3 })],
+    ["extra_args", withParams({ extra_args: { a: [2n ** 64n] } })],
+    ["extra_args", withParams({ extra_args: nested(40) })],
     ["temprature", withParams({ temprature: 1 })],
     ["toString", withParams({ toString: 1 } as unknown as WireMap)],
     ["request_id", request({ requestId: "" })],
@@ -170,6 +173,10 @@ test("whatever the values are, a request is passed or refused with its field, an
     { numRuns: 2_000 },
   );
 });
+
+function nested(depth: number): WireMap {
+  return depth === 0 ? {} : { a: nested(depth - 1) };
+}
 
 function bigints(_key: string, value: unknown): unknown {
   return typeof value === "bigint" ? String(value) : value;

@@ -2,7 +2,7 @@ import { EngineCoreError } from "../engine-core-error.ts";
 import type { WireValue } from "../protocol/request.ts";
 import type { RequestLimits } from "./request-limits.ts";
 
-/** Throws `invalid-request` for a value that an engine must not see. Undefined is nil, as on the wire. */
+/** Throws `invalid-request` for a value that an engine must not see. What is undefined in a map is left out, elsewhere it is nil. */
 export type Rule = (value: WireValue, field: string, limits: RequestLimits) => void;
 
 const longestShown = 60;

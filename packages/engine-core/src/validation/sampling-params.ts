@@ -58,6 +58,7 @@ const repetitionDetection: Rule = (value, field, limits) => {
     if (name !== "max_pattern_size" && name !== "min_pattern_size" && name !== "min_count") {
       throw invalid(field, "a map of known names", String(name));
     }
+    if (member === undefined) continue;
     integer(0)(member, `${field}.${name}`, limits);
     sizes.set(name, Number(member));
   }
@@ -68,9 +69,23 @@ const repetitionDetection: Rule = (value, field, limits) => {
   if (longest > 0 && count < 2) throw invalid(`${field}.min_count`, "at least 2", count);
 };
 
+/** vLLM hands them to plugins, which are no deeper than what a person writes. */
+const deepestExtraArgs = 32;
+
 const extraArgs: Rule = (value, field) => {
   if (membersOf(value) === undefined) throw invalid(field, "a map", value);
+  assertWritable(value, field, 0);
 };
+
+/** MessagePack has integers of 64 bits (`_verify_extra_args`). */
+function assertWritable(value: WireValue, field: string, depth: number): void {
+  if (typeof value === "bigint" && (value < -(2n ** 63n) || value >= 2n ** 64n)) {
+    throw invalid(field, "a map of integers from -2^63 to 2^64 - 1", value);
+  }
+  if (depth > deepestExtraArgs) throw invalid(field, `nested at most ${deepestExtraArgs} deep`, value);
+  const members = isList(value) ? value : membersOf(value)?.map(([, member]) => member);
+  for (const member of members ?? []) assertWritable(member, field, depth + 1);
+}
 
 const unknownToUs = "whether the engine takes it depends on flags of which it does not tell";
 
@@ -130,7 +145,8 @@ export function checkSamplingParams(params: WireMap, limits: RequestLimits, prom
   for (const [name, value] of Object.entries(params)) {
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined;
     if (rule === undefined) throw refused(name, "is no parameter of vLLM 0.32");
-    rule(value, name, limits);
+    // Left out on the wire, so it has its default.
+    if (value !== undefined) rule(value, name, limits);
   }
   checkTogether(params, limits, promptTokens);
 }
@@ -141,7 +157,7 @@ function checkTogether(params: WireMap, limits: RequestLimits, promptTokens: num
   const isGreedy = isInteger(n) && n > 1 && typeof temperature === "number" && temperature < greedyBelow;
   if (isGreedy) throw invalid("n", "1 when sampling is greedy (temperature 0)", n);
   const room = limits.maxModelLenTokens - promptTokens;
-  const most = isInteger(max_tokens) ? max_tokens : Object.hasOwn(params, "max_tokens") ? room : maxTokensLeftOut;
+  const most = max_tokens === undefined ? maxTokensLeftOut : isInteger(max_tokens) ? max_tokens : room;
   if (isInteger(min_tokens) && min_tokens > most)
     throw invalid("min_tokens", `at most max_tokens, ${most}`, min_tokens);
   if (detokenize === false && lengthOf(stop) > 0) throw refused("stop", "needs detokenize");

@@ -49,8 +49,9 @@ export const structuredOutputs: Rule = (value, field, limits) => {
   for (const [name, member] of members) {
     const rule = constraints[name] ?? options[name];
     if (typeof name !== "string" || rule === undefined) throw invalid(field, "a map of known names", String(name));
+    if (member === undefined) continue;
     if (name in constraints) {
-      if (member === undefined || member === null) continue;
+      if (member === null) continue;
       given.push(name);
     }
     rule(member, `${field}.${name}`, limits);

@@ -26,9 +26,9 @@ export class MessagePackWriter {
     else if (typeof value === "bigint") this.#bigint(value);
     else if (value instanceof Uint32Array) this.integers(value);
     else if (value instanceof Uint8Array) this.#binary(value);
-    else if (value instanceof Map) this.#map(value);
+    else if (value instanceof Map) this.#map([...value]);
     else if (isArray(value)) this.#array(value);
-    else this.#record(value as WireMap);
+    else this.#map(Object.entries(value as WireMap));
   }
 
   nil(): void {
@@ -88,19 +88,12 @@ export class MessagePackWriter {
     for (const value of values) this.value(value);
   }
 
-  #map(values: ReadonlyMap<number | string, WireValue>): void {
-    this.mapHeader(values.size);
-    for (const [key, value] of values) {
+  /** Without the keys that say nothing: nil is no default, and where vLLM wants a number it leaves the engine deaf. */
+  #map(entries: readonly (readonly [number | string, WireValue])[]): void {
+    const said = entries.filter(([, value]) => value !== undefined);
+    this.mapHeader(said.length);
+    for (const [key, value] of said) {
       this.value(key);
-      this.value(value);
-    }
-  }
-
-  #record(values: WireMap): void {
-    const entries = Object.entries(values);
-    this.mapHeader(entries.length);
-    for (const [key, value] of entries) {
-      this.string(key);
       this.value(value);
     }
   }
