@@ -4,6 +4,7 @@ import type { Engine } from "../engine.ts";
 import { EngineError, type EngineErrorKind } from "../errors.ts";
 import type { OutputDelta } from "../output.ts";
 import type { Prompt, SamplingParams } from "../request.ts";
+import { CacheReplay } from "./cache-replay.ts";
 import { CollectingSink } from "./collecting-sink.ts";
 import { greedySampling } from "./sampling.ts";
 
@@ -280,6 +281,24 @@ function describeRunning(options: EngineContractOptions): void {
     assert.equal(await engine.flushCache(), true);
     const sink = await finished({ maxTokens: 2 });
     assert.equal(sink.deltas[0]?.promptTokens, options.prompt.length);
+  });
+
+  it("tells changes of its prefix cache that fit together", { skip: skips.has("flush-cache") }, async (t) => {
+    if (engine.kvEvents === undefined) return t.skip("it tells of no changes");
+    const replay = new CacheReplay(engine.facts().blockSizeTokens);
+    let begun = false;
+    const stop = engine.kvEvents.onEvents(({ events }) => {
+      for (const event of events) {
+        begun ||= event.t === "cleared";
+        if (begun) replay.apply(event);
+      }
+    });
+    assert.equal(await engine.flushCache(), true);
+    assert.ok(begun, "a flush is told before it is answered");
+    await Promise.all([finished({ maxTokens: 40, ignoreEos: true }), finished({ maxTokens: 20, ignoreEos: true })]);
+    const prompt = options.prompt.join(",");
+    for (const chain of replay.chains()) assert.ok(chain.startsWith(prompt) || prompt.startsWith(chain));
+    stop();
   });
 
   it("gives its tokenizer away as flat files, or says why not", async () => {

@@ -249,9 +249,10 @@ export class Scheduler {
   #computed({ sequence, tokens }: StepShare): void {
     const slot = sequence.parts?.slot;
     if (slot === undefined) return;
+    const before = slot.blocks.length;
     this.#slots.computed(slot, tokens);
     // Before the blocks are told of: what a window has left behind serves nobody.
-    if (slot.blocks.length > 0) this.#hasBeginning(slot);
+    if (slot.blocks.length > before) this.#hasBeginning(slot);
   }
 
   /** Answers true when the share's output has ended. */

@@ -101,7 +101,8 @@ export class KvSubscription {
   }
 
   #next(): KvEventBatch | undefined {
-    if (this.#ended) return undefined;
+    // A call that has ended takes everything and has room at once, for ever.
+    if (this.#ended || this.#options.call.signal.aborted) return undefined;
     for (const reader of this.#readers) {
       const batch = this.#nextEvents(reader);
       if (batch !== undefined) return batch;
