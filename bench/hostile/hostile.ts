@@ -2,9 +2,10 @@
  * Plays hostile clients against @tokenwire/grpc with its default limits and prints what each costs: the table of
  * docs/security.md. Linux, Node 24. From the repository's root:
  *
- *     npx node --conditions=tokenwire-source bench/hostile/hostile.ts [--seconds 4] [--only TEXT] [--no-pin]
+ *     npx node --conditions=tokenwire-source bench/hostile/hostile.ts [--seconds 4] [--rounds 3] [--only TEXT] [--no-pin]
  *
- * Each attack meets a fresh server. For two seconds, and then for `--seconds` of the attack, another client asks
+ * Each attack meets a fresh server, `--rounds` times: memory is the most that was seen, other figures are the median.
+ * For two seconds, and then for `--seconds` of the attack, another client asks
  * Check each 5 ms on four connections of its own: the table has its p99 without and with the attack. The server is kept
  * on core 0; the attacker, at the lowest priority, and the other client on core 1, when the machine has `taskset`.
  */
@@ -29,6 +30,7 @@ const { values } = parseArgs({
   allowNegative: true,
   options: {
     seconds: { type: "string", default: "4" },
+    rounds: { type: "string", default: "3" },
     only: { type: "string" },
     pin: { type: "boolean", default: true },
   },
@@ -36,6 +38,11 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds);
 if (!(seconds > 0)) {
   console.error(`--seconds is ${values.seconds}; it must be a number above 0`);
+  process.exit(1);
+}
+const rounds = Number(values.rounds);
+if (!(Number.isInteger(rounds) && rounds > 0)) {
+  console.error(`--rounds is ${values.rounds}; it must be a whole number above 0`);
   process.exit(1);
 }
 const { only } = values;
@@ -48,7 +55,11 @@ console.log(
   "| attack | bound | what became of it | RSS, MiB: before, peak | server CPU | Check p99, ms: without, during | test |",
 );
 console.log("| --- | --- | --- | ---: | ---: | ---: | --- |");
-for (const attack of chosen) console.log(await measure(attack));
+for (const attack of chosen) {
+  const all: Round[] = [];
+  for (let left = rounds; left > 0; left -= 1) all.push(await measure(attack));
+  console.log(toRow(attack, all));
+}
 const machine = `${cpus().length} x ${cpus()[0]?.model}, Node ${process.version}, ${isPinned ? "pinned" : "not pinned"}`;
 console.log(
   `\n${machine}, load average ${loadavg()
@@ -56,7 +67,19 @@ console.log(
     .join(" ")}`,
 );
 
-async function measure(attack: Attack): Promise<string> {
+/** One attack on one server. */
+interface Round {
+  readonly outcome: Outcome;
+  readonly rssBeforeMiB: number;
+  readonly rssPeakMiB: number;
+  /** Of one core. */
+  readonly cpuShare: number;
+  readonly p99WithoutMs: number;
+  readonly p99DuringMs: number;
+  readonly failedShare: number;
+}
+
+async function measure(attack: Attack): Promise<Round> {
   const [command, ...args] = onCore(0, [process.execPath, "--conditions=tokenwire-source", join(here, "server.ts")]);
   const server = startGroup(command, args);
   const { pid } = server;
@@ -74,18 +97,34 @@ async function measure(attack: Attack): Promise<string> {
     const startedAtMs = performance.now();
     const sampler = watchRss(pid);
     const outcome = await attackIt(attack.name, port);
-    const peakMiB = sampler();
-    const share = (cpuMs(pid) - cpuBeforeMs) / (performance.now() - startedAtMs);
+    const rssPeakMiB = sampler();
+    const cpuShare = (cpuMs(pid) - cpuBeforeMs) / (performance.now() - startedAtMs);
     const during = honest.take();
-    const p99 = [before, during].map(({ latenciesMs }) => percentile(latenciesMs, 99).toFixed(1)).join(", ");
-    const failures =
-      during.failures === 0 ? "" : `; ${during.failures} of ${during.failures + during.latenciesMs.length} failed`;
-    const bounds = attack.limits.map((name) => `\`${name}\` (${limitText(name, defaultLimits[name])})`).join(", ");
-    return `| ${attack.name} | ${bounds} | ${toWords(outcome)} | ${rssBeforeMiB.toFixed(0)}, ${peakMiB.toFixed(0)} | ${(share * 100).toFixed(0)} % | ${p99}${failures} | ${attack.test} |`;
+    return {
+      outcome,
+      rssBeforeMiB,
+      rssPeakMiB,
+      cpuShare,
+      p99WithoutMs: percentile(before.latenciesMs, 99),
+      p99DuringMs: percentile(during.latenciesMs, 99),
+      failedShare: during.failures / (during.failures + during.latenciesMs.length),
+    };
   } finally {
     honest.close();
     endGroup(pid);
   }
+}
+
+function toRow({ name, limits, test }: Attack, all: readonly Round[]): string {
+  const middle = (of: (round: Round) => number) => percentile(all.map(of), 50);
+  const bounds = limits.map((limit) => `\`${limit}\` (${limitText(limit, defaultLimits[limit])})`).join(", ");
+  const rss = `${middle((round) => round.rssBeforeMiB).toFixed(0)}, ${Math.max(...all.map((round) => round.rssPeakMiB)).toFixed(0)}`;
+  const failed = Math.max(...all.map((round) => round.failedShare));
+  const p99 = `${middle((round) => round.p99WithoutMs).toFixed(1)}, ${middle((round) => round.p99DuringMs).toFixed(1)}`;
+  const failures = failed === 0 ? "" : `; ${(100 * failed).toFixed(1)} % failed`;
+  const cpu = `${(100 * middle((round) => round.cpuShare)).toFixed(0)} %`;
+  const words = all[0] === undefined ? "" : toWords(all[0].outcome);
+  return `| ${[name, bounds, words, rss, cpu, `${p99}${failures}`, test].join(" | ")} |`;
 }
 
 async function attackIt(name: string, port: string): Promise<Outcome> {
