@@ -3,7 +3,7 @@ import { endOf, type UnaryHandler } from "../../rpc/call.ts";
 import { GrpcStatusError } from "../../rpc/status.ts";
 import { admit } from "./admission.ts";
 import type { VllmEngineContext } from "./context.ts";
-import { requireReady } from "./engine-status.ts";
+import { factsToCheckWith, requireReady } from "./engine-status.ts";
 import type { InFlightRequests } from "./in-flight.ts";
 import { validateInputIds } from "./validate/prompt.ts";
 import { validateRequestId } from "./validate/request-id.ts";
@@ -15,13 +15,13 @@ export function embedHandler(
 ): UnaryHandler<EmbedRequest, EmbedResponse> {
   return async (request, call) => {
     const { engine } = context;
-    requireReady(engine);
+    const facts = factsToCheckWith(engine);
     const id = validateRequestId(request.requestId);
     if (request.tokenized === undefined) {
       throw GrpcStatusError.of("INVALID_ARGUMENT", "EmbedRequest requires tokenized input");
     }
-    const facts = engine.facts();
     const tokenIds = validateInputIds(request.tokenized.inputIds, facts.vocabSize, facts.maxModelLenTokens);
+    requireReady(engine);
     admit(context, inFlight, 1);
     const abort = new AbortController();
     const entry = inFlight.add(id, { outputs: 1, promptTokens: tokenIds.length }, () =>

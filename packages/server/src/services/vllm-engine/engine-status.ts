@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Engine } from "../../engine/engine.ts";
 import { EngineError, type EngineErrorKind } from "../../engine/errors.ts";
+import type { ModelFacts } from "../../engine/facts.ts";
 import type { Log } from "../../operations/log.ts";
 import type { Call } from "../../rpc/call.ts";
 import { GrpcStatusError, type StatusName } from "../../rpc/status.ts";
@@ -66,4 +67,29 @@ export function whyNotReady(engine: Engine): string | undefined {
 export function requireReady(engine: Engine): void {
   const reason = whyNotReady(engine);
   if (reason !== undefined) throw GrpcStatusError.of("UNAVAILABLE", reason);
+}
+
+/**
+ * The model's facts of an engine that was ready once, also while it is dead or starts again, since they do not change by
+ * that; undefined before.
+ */
+export function knownFacts(engine: Engine): ModelFacts | undefined {
+  try {
+    return engine.facts();
+  } catch (thrown) {
+    if (thrown instanceof EngineError && thrown.kind === "unavailable") return undefined;
+    throw thrown;
+  }
+}
+
+/**
+ * The model's facts, to check a request with: a wrong one is refused also while the engine is away, so that nobody tries
+ * it elsewhere. Ask {@link requireReady} when it was found right.
+ *
+ * @throws GrpcStatusError UNAVAILABLE before the engine was ready once.
+ */
+export function factsToCheckWith(engine: Engine): ModelFacts {
+  const facts = knownFacts(engine);
+  if (facts === undefined) requireReady(engine);
+  return facts ?? engine.facts();
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { MockScript } from "../../engines/mock/mock-script.ts";
 import type { GenerateRequest, GenerateResponse, GetServerInfoResponse } from "../../generated/vllm_engine.ts";
+import { createLog } from "../../operations/log.ts";
 import { GrpcStatusError } from "../../rpc/status.ts";
 import type { VllmEngineContext } from "./context.ts";
 import { ScriptedCall } from "./testing/scripted-call.ts";
@@ -304,6 +305,34 @@ describe("Generate and a failing engine", () => {
       }, script);
     });
   }
+});
+
+describe("Generate while the engine is away", () => {
+  it("refuses a wrong request as wrong, so that nobody tries it elsewhere, and a right one as UNAVAILABLE", () =>
+    withService(async (service) => {
+      service.engine.die("as scripted");
+      const wrong = begin(service, generateRequest({ topP: 2 }));
+      await assert.rejects(wrong.ended, isStatus("INVALID_ARGUMENT", "sampling_params.top_p"));
+      await assert.rejects(begin(service, generateRequest()).ended, isStatus("UNAVAILABLE", "the engine is dead"));
+    }));
+});
+
+describe("Generate and the log", () => {
+  it("says nothing of a request that went well above debug", async () => {
+    const log = createLog("silent");
+    const told: string[] = [];
+    for (const level of ["info", "warn", "error"] as const) log[level] = () => told.push(level);
+    await withService(
+      async (service) => {
+        const { ended } = begin(service, generateRequest({ maxTokens: 1 }));
+        service.engine.step();
+        await ended;
+      },
+      {},
+      { log },
+    );
+    assert.deepEqual(told, []);
+  });
 });
 
 describe("Generate and its queue", () => {

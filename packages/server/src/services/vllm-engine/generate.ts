@@ -5,7 +5,7 @@ import type { GenerateRequest, GenerateResponse } from "../../generated/vllm_eng
 import type { ServerStreamingHandler } from "../../rpc/call.ts";
 import { admit } from "./admission.ts";
 import type { VllmEngineContext } from "./context.ts";
-import { requireReady } from "./engine-status.ts";
+import { factsToCheckWith, requireReady } from "./engine-status.ts";
 import { type AnswerOutcome, ChunkedAnswer, WholeAnswer } from "./generate-stream.ts";
 import type { InFlightRequest, InFlightRequests } from "./in-flight.ts";
 import { priorityOf, traceHeadersOf } from "./request-metadata.ts";
@@ -23,11 +23,11 @@ export function generateHandler(
 ): ServerStreamingHandler<GenerateRequest, GenerateResponse> {
   const { engine, log } = context;
   return async (request, call) => {
-    requireReady(engine);
-    const facts = engine.facts();
+    const facts = factsToCheckWith(engine);
     const { requestId, prompt, sampling } = validateGenerateRequest(request, facts, facts.dataParallelSize ?? 1);
     const { dataParallelRank } = request;
     const metadata = { priority: priorityOf(call), traceHeaders: traceHeadersOf(call) };
+    requireReady(engine);
     call.signal.throwIfAborted();
     admit(context, inFlight, sampling.n);
     const work = { outputs: sampling.n, promptTokens: promptTokensOf(prompt) };

@@ -1,9 +1,7 @@
-import type { Engine } from "../../engine/engine.ts";
-import { EngineError } from "../../engine/errors.ts";
-import type { ModelFacts } from "../../engine/facts.ts";
 import { type GetServerInfoRequest, GetServerInfoResponse } from "../../generated/vllm_engine.ts";
 import type { UnaryHandler } from "../../rpc/call.ts";
 import type { VllmEngineContext } from "./context.ts";
+import { knownFacts } from "./engine-status.ts";
 import type { InFlightRequests } from "./in-flight.ts";
 
 /**
@@ -39,14 +37,4 @@ export function getServerInfoHandler(
       maxNumSeqs: facts.maxNumSeqs,
     });
   };
-}
-
-/** Of an engine that was ready once; also while it is dead or starts again, since they do not change by that. */
-function knownFacts(engine: Engine): ModelFacts | undefined {
-  try {
-    return engine.facts();
-  } catch (thrown) {
-    if (thrown instanceof EngineError && thrown.kind === "unavailable") return undefined;
-    throw thrown;
-  }
 }
