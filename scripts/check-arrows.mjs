@@ -115,8 +115,9 @@ export const arrows = [
   },
   {
     room: "conformance/vllm",
-    may: ["scripts", "conformance/harness", `${server}/generated`],
-    because: "the suites over a real vLLM drive the whole server from outside; only the messages are shared",
+    may: ["scripts", "conformance/harness", `${server}/generated`, "@tokenwire/engine-core"],
+    because:
+      "the suites over a real vLLM drive the whole server from outside, where only the messages are shared, and the engine's client through its public face",
   },
   {
     room: "bench",
@@ -157,6 +158,7 @@ export const fences = [
   {
     module: /^node:(http2|net|tls)$/,
     only: [
+      "packages/engine-core/src/zmq",
       "packages/grpc/src/node",
       "packages/grpc/fuzz",
       "packages/health/src/probe",

@@ -4,15 +4,18 @@ export type EngineCoreFault =
   | { readonly kind: "not-ready" }
   /** This engine will not answer any more. Sticky until it is replaced. */
   | { readonly kind: "dead"; readonly engineIndex: number; readonly cause: DeathCause }
-  /** Bytes from outside that are not what the wire says. */
-  | { readonly kind: "bad-frame" }
+  /**
+   * Bytes from outside that are not what the wire says. With `lostOutputsOf`, outputs of that engine were in them, and any of
+   * its requests may miss tokens now: end them all.
+   */
+  | { readonly kind: "bad-frame"; readonly lostOutputsOf?: number | undefined }
   /** A request that the engine must not see: it would die of it, or go deaf. `field` is the name on the wire. */
   | { readonly kind: "invalid-request"; readonly field: string }
   /** The engine answered a utility call with a failure. */
   | { readonly kind: "call-failed"; readonly method: string }
   /** A socket cannot be bound: the address is taken, or is none. */
   | { readonly kind: "cannot-bind"; readonly address: string }
-  /** The package `zeromq` cannot be loaded here. */
+  /** The mock engine cannot load the package `zeromq`. */
   | { readonly kind: "no-zeromq" }
   /** {@link EngineCoreClient.close} was called. */
   | { readonly kind: "closed" };
@@ -20,7 +23,8 @@ export type EngineCoreFault =
 /**
  * How a death was noticed:
  * - `said-so`: the frame ENGINE_CORE_DEAD;
- * - `input-lost`: nobody reads the engine's input any more, and no other engine has come to it in time;
+ * - `input-lost`: nobody reads the engine's input any more. Its process is gone or deaf, or the network between broke; then
+ *   the same process may come back (`onReturn`), but what was on its way to it is lost;
  * - `handshake-again`: the same rank said HELLO again, so the process that we knew is gone;
  * - `told`: the process's owner saw it exit.
  */

@@ -4,12 +4,6 @@ export function onHostOf(address: string): string {
   return tcp === undefined ? `${address}-${Math.random().toString(36).slice(2, 10)}` : `tcp://${tcp.host}:*`;
 }
 
-/** True for an address that only processes of this machine can reach. */
-export function isOnThisMachine(address: string): boolean {
-  const tcp = splitTcp(address);
-  return tcp === undefined || /^127\.|^\[::1\]$|^localhost$/.test(tcp.host);
-}
-
 /** An address as engines are told it: a bound 0.0.0.0 or [::] is no place to connect to. */
 export function advertised(address: string, host: string | undefined): string {
   const tcp = splitTcp(address);

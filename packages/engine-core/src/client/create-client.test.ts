@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { EngineCoreError } from "../engine-core-error.ts";
 import { encodeIdentity } from "../protocol/handshake.ts";
 import { encodeMessagePack } from "../protocol/msgpack/writer.ts";
-import { connectDealer } from "../zmq/engine-sockets.ts";
+import { connectDealer } from "../testing/zeromq-sockets.ts";
 import { createEngineCoreClient } from "./create-client.ts";
 import { FrontEnd, isFault } from "./testing/front-end.ts";
 
@@ -217,6 +217,8 @@ describe("another front end", () => {
     assert.deepEqual(next.client.addresses.input, remembered.inputAddress);
     next.client.add(0, { requestId: "new-1", promptTokenIds: [1], samplingParams: { max_tokens: 50 } });
     await next.whole("new-1");
+    // What was sent before an answered call has arrived.
+    await next.client.call(0, "is_sleeping");
     assert.deepEqual(engine?.aborted, ["old-1"]);
     assert.equal(engine?.requests.length, 2);
   });

@@ -6,7 +6,7 @@ import { decodeOutputs } from "../protocol/outputs.ts";
 import { decodeReadyResponse, type ReadyFacts } from "../protocol/ready-response.ts";
 import type { EngineCoreRequest, WireValue } from "../protocol/request.ts";
 import { bindPull, bindRouter, type PullSocket, type RouterSocket } from "../zmq/sockets.ts";
-import { advertised, isOnThisMachine, onHostOf } from "./addresses.ts";
+import { advertised, onHostOf } from "./addresses.ts";
 import type {
   EngineConnection,
   EngineCoreClient,
@@ -19,16 +19,10 @@ import { UtilityCalls } from "./utility-calls.ts";
 
 /** vLLM's word for "this engine is dead" (vllm/v1/engine/core.py, ENGINE_CORE_DEAD), alone in its message. */
 const deathNotice = Buffer.from("ENGINE_CORE_DEAD");
-/** How long an engine on another machine may be away before it counts as dead; ZeroMQ reconnects within 200 ms. */
-const awayLimitMs = 2_000;
-/** How often an engine that is to be taken over is looked for. */
-const lookAgainMs = 20;
-/** Takes nothing back. Tells whether anybody reads an engine's input. */
-const emptyAbort = encodeMessagePack([]);
 
 /**
- * Binds the sockets and waits for engines from then on. Rejects with `cannot-bind` or `no-zeromq`, and then nothing is
- * left open. See {@link EngineCoreClient} for the rest; who calls this closes it.
+ * Binds the sockets and waits for engines from then on. Rejects with `cannot-bind`, and then nothing is left open.
+ * See {@link EngineCoreClient} for the rest; who calls this closes it.
  */
 export async function createEngineCoreClient(options: EngineCoreClientOptions): Promise<EngineCoreClient> {
   const client = new SocketClient(options);
@@ -40,8 +34,10 @@ class SocketClient implements EngineCoreClient {
   readonly #options: EngineCoreClientOptions;
   readonly #engines: Engines;
   readonly #calls = new UtilityCalls();
-  readonly #leftovers: Leftovers | undefined;
-  readonly #timers = new Set<NodeJS.Timeout>();
+  /** By rank, where an engine may have requests that nobody here knows. */
+  readonly #leftovers = new Map<number, Leftovers>();
+  /** Which engine writes on a connection of the output, because a death notice does not say whose it is. */
+  readonly #writers = new WeakMap<object, number>();
   #handshake: RouterSocket | undefined;
   #input: RouterSocket | undefined;
   #output: PullSocket | undefined;
@@ -49,8 +45,8 @@ class SocketClient implements EngineCoreClient {
 
   constructor(options: EngineCoreClientOptions) {
     this.#options = options;
-    this.#engines = new Engines(options.resume?.engines.length ?? options.engineCount ?? 1);
-    this.#leftovers = options.resume === undefined ? undefined : new Leftovers();
+    const { resume, engineCount = 1 } = options;
+    this.#engines = new Engines(resume?.engines.length ?? engineCount, resume?.engines);
   }
 
   get addresses(): { readonly handshake: string; readonly input: string; readonly output: string } {
@@ -64,24 +60,27 @@ class SocketClient implements EngineCoreClient {
   }
 
   async bind(): Promise<void> {
-    const { handshakeAddress, inputAddress, outputAddress, resume } = this.#options;
+    const { handshakeAddress, inputAddress, outputAddress, resume, onBadFrame: onBadPeer } = this.#options;
     try {
       this.#handshake = await bindRouter(resume?.handshakeAddress ?? handshakeAddress, {
-        onMessage: (frames) => this.#guarded(() => this.#takeHandshake(frames)),
+        onMessage: (identity, frames) => this.#guarded(() => this.#takeHandshake(identity, frames)),
+        onBadPeer,
       });
       const beside = onHostOf(this.#handshake.address);
       this.#input = await bindRouter(resume?.inputAddress ?? inputAddress ?? beside, {
-        onMessage: (frames) => this.#guarded(() => this.#takeReady(frames)),
-        onDisconnect: () => this.#lookForReaders(),
+        onMessage: (identity, frames) => this.#guarded(() => this.#takeReady(identity, frames)),
+        onConnect: (identity) => this.#guarded(() => this.#connected(decodeIdentity(identity))),
+        onDisconnect: (identity) => this.#guarded(() => this.#lost(decodeIdentity(identity))),
+        onBadPeer,
       });
       this.#output = await bindPull(resume?.outputAddress ?? outputAddress ?? beside, {
-        onMessage: (frames) => this.#takeOutputs(frames),
+        onMessage: (frames, writer) => this.#takeOutputs(frames, writer),
+        onBadPeer,
       });
     } catch (thrown) {
       await this.close();
       throw thrown;
     }
-    for (const facts of resume?.engines ?? []) void this.#resume(facts);
   }
 
   ready(signal?: AbortSignal): Promise<readonly ReadyFacts[]> {
@@ -90,13 +89,13 @@ class SocketClient implements EngineCoreClient {
 
   add(engineIndex: number, request: EngineCoreRequest): void {
     this.#assertReady(engineIndex);
-    this.#leftovers?.ours(request.requestId);
+    this.#leftovers.get(engineIndex)?.ours(request.requestId);
     this.#send(engineIndex, requestType.add, encodeAdd(request, Date.now() / 1000));
   }
 
   abort(engineIndex: number, requestIds: readonly string[]): void {
     if (requestIds.length === 0 || this.#closed || this.engines[engineIndex]?.t !== "ready") return;
-    this.#leftovers?.aborted(requestIds);
+    this.#leftovers.get(engineIndex)?.aborted(requestIds);
     this.#send(engineIndex, requestType.abort, encodeMessagePack([...requestIds]));
   }
 
@@ -124,8 +123,6 @@ class SocketClient implements EngineCoreClient {
 
   close(): Promise<void> {
     this.#closed = true;
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
     this.#handshake?.close();
     this.#input?.close();
     this.#output?.close();
@@ -137,9 +134,8 @@ class SocketClient implements EngineCoreClient {
 
   // What engines say.
 
-  #takeHandshake(frames: readonly Uint8Array[]): void {
-    const [identity, body] = frames;
-    if (identity === undefined || body === undefined) return;
+  #takeHandshake(identity: Uint8Array, [body]: readonly Uint8Array[]): void {
+    if (body === undefined) return;
     const index = decodeIdentity(identity);
     const status = decodeHandshake(body);
     this.#engines.assertExpected(index);
@@ -152,42 +148,60 @@ class SocketClient implements EngineCoreClient {
     this.#engines.saidHello(index);
     const { input, output } = this.addresses;
     const told = (address: string): string => advertised(address, this.#options.advertisedHost);
-    void this.#handshake?.send(identity, [encodeInit(told(input), told(output))]);
+    this.#handshake?.send(identity, [encodeInit(told(input), told(output))]);
   }
 
-  #takeReady(frames: readonly Uint8Array[]): void {
-    const [identity, body] = frames;
-    if (identity === undefined || body === undefined) return;
+  #takeReady(identity: Uint8Array, [body]: readonly Uint8Array[]): void {
+    if (body === undefined) return;
     const index = decodeIdentity(identity);
     this.#engines.assertExpected(index);
     this.#announce(this.#engines.gaveFacts(decodeReadyResponse(index, body)));
   }
 
-  #takeOutputs(frames: readonly Uint8Array[]): void {
+  #takeOutputs(frames: readonly Uint8Array[], writer: object): void {
     const [first] = frames;
     if (frames.length === 1 && first !== undefined && deathNotice.equals(first)) {
-      this.#takeDeathNotice();
+      this.#takeDeathNotice(writer);
       return;
     }
-    this.#guarded(() => {
-      const message = decodeOutputs(frames);
-      const { utilityOutput } = message;
-      if (utilityOutput !== undefined) this.#calls.end(utilityOutput);
-      if (this.#leftovers !== undefined) this.abort(message.engineIndex, this.#leftovers.in(message.outputs));
-      this.#options.onOutputs(message);
-    });
+    let message: ReturnType<typeof decodeOutputs>;
+    try {
+      message = decodeOutputs(frames);
+    } catch (thrown) {
+      this.#options.onBadFrame(this.#lostOutputs(thrown, writer));
+      return;
+    }
+    const { utilityOutput, engineIndex } = message;
+    this.#writers.set(writer, engineIndex);
+    if (this.engines[engineIndex]?.t !== "ready") return;
+    if (utilityOutput !== undefined) this.#calls.end(utilityOutput);
+    const leftovers = this.#leftovers.get(engineIndex);
+    if (leftovers !== undefined) this.abort(engineIndex, leftovers.in(message.outputs));
+    this.#options.onOutputs(message);
   }
 
-  /** The notice does not say whose it is. With several engines the one that nobody can reach any more is the dead one. */
-  #takeDeathNotice(): void {
-    const alive = this.#engines.alive();
-    const [only] = alive;
-    if (alive.length === 1 && only !== undefined) this.#dies(only, "said-so", `engine ${only} said that it is dead`);
-    else this.#lookForReaders();
+  #lostOutputs(thrown: unknown, writer: object): EngineCoreError {
+    if (!(thrown instanceof EngineCoreError)) throw thrown;
+    const fault = { kind: "bad-frame", lostOutputsOf: this.#engineOf(writer) } as const;
+    return new EngineCoreError(fault, thrown.message, { cause: thrown });
+  }
+
+  #takeDeathNotice(writer: object): void {
+    const index = this.#engineOf(writer);
+    // Whose notice it is that never wrote anything else, its input tells, which closes too.
+    if (index !== undefined) this.#dies(index, "said-so", `engine ${index} said that it is dead`);
+  }
+
+  /** Which engine writes on a connection: known from its first message on, and when there is but one. */
+  #engineOf(writer: object): number | undefined {
+    return this.#writers.get(writer) ?? (this.engines.length === 1 ? 0 : undefined);
   }
 
   #announce(returned: ReadyFacts | undefined): void {
-    if (returned !== undefined) this.#options.onReturn?.(returned.engineIndex, returned);
+    if (returned === undefined) return;
+    // Another process has nothing of the one before.
+    this.#leftovers.delete(returned.engineIndex);
+    this.#options.onReturn?.(returned.engineIndex, returned);
   }
 
   /** What an engine sends is never a reason to stop for us. */
@@ -202,31 +216,18 @@ class SocketClient implements EngineCoreClient {
 
   // Who is there.
 
-  /** A connection to the input is gone, and ZeroMQ does not say whose: asks each engine's in turn. */
-  #lookForReaders(): void {
-    for (const index of this.#engines.alive()) void this.#lookForReader(index, true);
+  #connected(index: number): void {
+    this.#engines.assertExpected(index);
+    const wasDead = this.engines[index]?.t === "dead";
+    if (!this.#engines.connected(index)) return;
+    this.#leftovers.set(index, new Leftovers());
+    const connection = this.engines[index];
+    if (wasDead && connection?.t === "ready") this.#options.onReturn?.(index, connection.facts);
   }
 
-  async #lookForReader(index: number, mayReturn: boolean): Promise<void> {
-    if (this.#closed || (await this.#isReachable(index)) || this.#closed) return;
-    // Connections within a machine do not break by themselves; those between machines may come again.
-    if (mayReturn && !isOnThisMachine(this.addresses.input)) {
-      this.#after(awayLimitMs, () => void this.#lookForReader(index, false));
-      return;
-    }
+  /** Nobody reads an engine's input any more, and what was on its way to it is lost, whatever the reason. */
+  #lost(index: number): void {
     this.#dies(index, "input-lost", `engine ${index} does not read its input any more`);
-  }
-
-  async #resume(facts: ReadyFacts): Promise<void> {
-    const index = facts.engineIndex;
-    if (this.#closed || this.engines[index]?.t !== "waiting") return;
-    if (await this.#isReachable(index)) this.#engines.resumed(facts);
-    else if (!this.#closed) this.#after(lookAgainMs, () => void this.#resume(facts));
-  }
-
-  async #isReachable(index: number): Promise<boolean> {
-    const sent = await this.#input?.send(encodeIdentity(index), [requestType.abort, emptyAbort]);
-    return sent === "sent";
   }
 
   #dies(index: number, cause: DeathCause, sentence: string): void {
@@ -238,22 +239,12 @@ class SocketClient implements EngineCoreClient {
   }
 
   #send(index: number, type: Uint8Array, body: Uint8Array): void {
-    void this.#input?.send(encodeIdentity(index), [type, body]).then((sent) => {
-      if (sent === "unreachable") void this.#lookForReader(index, true);
-    });
+    this.#input?.send(encodeIdentity(index), [type, body]);
   }
 
   #assertReady(index: number): void {
     if (this.#closed) throw closedError();
     this.#engines.assertReady(index);
-  }
-
-  #after(delayMs: number, then: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      then();
-    }, delayMs);
-    this.#timers.add(timer);
   }
 }
 

@@ -26,9 +26,15 @@ export interface EngineCoreClientOptions {
   onOutputs(message: EngineCoreOutputs): void;
   /** Once for each engine that dies. Its calls in flight have been rejected. */
   onDeath(engineIndex: number, cause: DeathCause, error: EngineCoreError): void;
-  /** Bytes that were dropped because they are not what the wire says; the engine they came from goes on. */
+  /**
+   * Bytes that were dropped because they are not what the wire says; the engine they came from goes on. See
+   * `lostOutputsOf` in the fault for the requests that have to end.
+   */
   onBadFrame(error: EngineCoreError): void;
-  /** A rank that was dead is back: another process said HELLO and is ready. */
+  /**
+   * A rank that was dead is back: another process said HELLO and is ready, or the same one reads its input again. What it has
+   * of ours is taken back.
+   */
   onReturn?(engineIndex: number, facts: ReadyFacts): void;
 }
 

@@ -7,7 +7,9 @@ interface Waiter {
   reject(reason: unknown): void;
 }
 
+/** How far the process that is this engine has come since its HELLO. */
 interface Arrival {
+  readonly saidHello: boolean;
   facts: ReadyFacts | undefined;
   saidReady: boolean;
 }
@@ -19,12 +21,18 @@ interface Arrival {
 export class Engines {
   readonly connections: EngineConnection[];
   readonly #arrivals: Arrival[];
+  /** What each last said of itself, here or to another client. */
+  readonly #lastFacts: (ReadyFacts | undefined)[];
   readonly #waiters = new Set<Waiter>();
   #closedBy: EngineCoreError | undefined;
 
-  constructor(count: number) {
+  /** `remembered` are facts of engines that run already. */
+  constructor(count: number, remembered: readonly ReadyFacts[] = []) {
     this.connections = Array.from({ length: count }, () => ({ t: "waiting" }));
-    this.#arrivals = Array.from({ length: count }, () => ({ facts: undefined, saidReady: false }));
+    this.#arrivals = Array.from({ length: count }, () => ({ saidHello: false, facts: undefined, saidReady: false }));
+    this.#lastFacts = Array.from({ length: count }, (_, rank) =>
+      remembered.find(({ engineIndex }) => engineIndex === rank),
+    );
   }
 
   /** Resolves with all facts when no engine is waited for and none is dead. */
@@ -74,7 +82,7 @@ export class Engines {
 
   /** A process begins to be this engine. */
   saidHello(index: number): void {
-    this.#arrivals[index] = { facts: undefined, saidReady: false };
+    this.#arrivals[index] = { saidHello: true, facts: undefined, saidReady: false };
   }
 
   /** The facts when the engine is back after a death. */
@@ -90,14 +98,22 @@ export class Engines {
     return this.#arrived(facts.engineIndex);
   }
 
-  /** An engine of another client that can be reached again. */
-  resumed(facts: ReadyFacts): void {
-    this.#set(facts.engineIndex, facts);
+  /**
+   * An engine has connected to its input. True when that makes one ready whose facts are known: one that runs since before
+   * this client, or one whose connection broke. One that said HELLO is ready when it says so.
+   */
+  connected(index: number): boolean {
+    const connection = this.connections[index];
+    const facts = this.#lastFacts[index];
+    if (facts === undefined || connection === undefined || this.#arrivals[index]?.saidHello === true) return false;
+    const isBack = connection.t === "waiting" || (connection.t === "dead" && connection.cause === "input-lost");
+    if (isBack) this.#set(index, facts);
+    return isBack;
   }
 
   died(index: number, cause: DeathCause): void {
     this.connections[index] = { t: "dead", cause };
-    this.#arrivals[index] = { facts: undefined, saidReady: false };
+    this.#arrivals[index] = { saidHello: false, facts: undefined, saidReady: false };
   }
 
   close(error: EngineCoreError): void {
@@ -116,6 +132,7 @@ export class Engines {
 
   #set(index: number, facts: ReadyFacts): void {
     this.connections[index] = { t: "ready", facts };
+    this.#lastFacts[index] = facts;
     const all = this.#all();
     if (all === undefined) return;
     for (const waiter of this.#waiters) waiter.resolve(all);

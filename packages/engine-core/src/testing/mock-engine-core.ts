@@ -3,10 +3,10 @@ import { encodeIdentity } from "../protocol/handshake.ts";
 import { type Decoded, decodeMessagePack } from "../protocol/msgpack/reader.ts";
 import { encodeMessagePack } from "../protocol/msgpack/writer.ts";
 import type { WireValue } from "../protocol/request.ts";
-import { connectDealer, connectPush, type EngineSocket } from "../zmq/engine-sockets.ts";
 import { encodeOutputs, type MockMessage, type MockOutput } from "./mock-outputs.ts";
 import { decodeAdd, type MockRequest } from "./mock-request.ts";
 import { MockSequence, type TokenAt } from "./mock-sequence.ts";
+import { connectDealer, connectPush, type EngineSocket } from "./zeromq-sockets.ts";
 
 export interface MockEngineCoreOptions {
   /** Where the front end waits, as `--data-parallel-address` and `--data-parallel-rpc-port` would say. */

@@ -79,6 +79,7 @@ test("what is known to kill an engine or to leave it deaf is refused, by the nam
     ["stop", withParams({ stop: [""] })],
     ["stop", withParams({ stop: ["a"], detokenize: false })],
     ["bad_words", withParams({ bad_words: [""] })],
+    ["bad_words", withParams({ bad_words: [" \x1c"] })],
     ["n", withParams({ n: 2, temperature: 0 })],
     ["n", withParams({ n: 0 })],
     ["output_kind", withParams({ output_kind: 3 })],

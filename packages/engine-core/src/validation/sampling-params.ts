@@ -87,6 +87,13 @@ function assertWritable(value: WireValue, field: string, depth: number): void {
   for (const member of members ?? []) assertWritable(member, field, depth + 1);
 }
 
+/** White space before a word does not count (`update_from_tokenizer`), so that nothing else makes no word; Python's notion of it. */
+const badWord: Rule = (value, field) => {
+  if (typeof value !== "string" || !/[^\s\x1c-\x1f\x85]/.test(value)) {
+    throw invalid(field, "a text that is not blank", value);
+  }
+};
+
 const unknownToUs = "whether the engine takes it depends on flags of which it does not tell";
 
 /** vLLM's SamplingParams, the fields in its order with the rules of `_verify_args` and `verify` (vllm/sampling_params.py at 0.32). */
@@ -127,7 +134,7 @@ const rules: Readonly<Record<string, Rule>> = {
   logit_bias: optional(logitBias),
   allowed_token_ids: optional(tokenIds(1)),
   extra_args: optional(extraArgs),
-  bad_words: optional(listOf(filledText)),
+  bad_words: optional(listOf(badWord)),
   _bad_words_token_ids: optional(listOf(tokenIds(1))),
   skip_reading_prefix_cache: optional(boolean),
   thinking_token_budget: never(unknownToUs),

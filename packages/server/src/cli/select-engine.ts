@@ -106,10 +106,9 @@ export function assertLlamaRunsHere(platform: Platform): void {
 
 /** Throws a {@link UsageError} with one sentence when what speaks to vLLM's engine is not installed. */
 export function assertEngineCoreRunsHere(platform: Platform): void {
-  const missing = ["@tokenwire/engine-core", "zeromq"].find((name) => !platform.hasPackage(name));
-  if (missing === undefined) return;
+  if (platform.hasPackage("@tokenwire/engine-core")) return;
   throw new UsageError(
-    `The vLLM engine needs the optional package ${missing}, which is not installed; install it with: npm install @tokenwire/engine-core`,
+    "The vLLM engine needs the optional package @tokenwire/engine-core, which is not installed; install it with: npm install @tokenwire/engine-core",
   );
 }
 

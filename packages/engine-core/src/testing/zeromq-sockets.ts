@@ -1,4 +1,4 @@
-import { load } from "./sockets.ts";
+import { EngineCoreError } from "../engine-core-error.ts";
 
 type Frames = readonly Uint8Array[];
 
@@ -54,4 +54,17 @@ function sender(socket: {
       if (!socket.closed) socket.close();
     },
   };
+}
+
+/** Only the mock engine needs the package: it is to be the same ZeroMQ that vLLM's engine has. */
+async function load(): Promise<typeof import("zeromq")> {
+  try {
+    return await import("zeromq");
+  } catch (thrown) {
+    throw new EngineCoreError(
+      { kind: "no-zeromq" },
+      "the mock engine needs the package zeromq; install it with: npm install --save-dev zeromq@6.8.0",
+      { cause: thrown },
+    );
+  }
 }
