@@ -121,7 +121,14 @@ export const arrows = [
   },
   {
     room: "bench",
-    may: ["scripts", "conformance/harness", server, "@tokenwire/grpc", "@tokenwire/health"],
+    may: [
+      "scripts",
+      "conformance/harness",
+      server,
+      "@tokenwire/grpc",
+      "@tokenwire/health",
+      "packages/engine-core/src/protocol",
+    ],
     because: "a benchmark measures the server and its parts, and our libraries through their public faces",
   },
   {
