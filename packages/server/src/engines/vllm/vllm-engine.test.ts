@@ -141,6 +141,30 @@ describe("the vLLM engine and its core", () => {
     assert.equal(core.runningRequests, 0);
   });
 
+  it("fails one request alone when its output cannot be taken", async () => {
+    const broken = requestWith(endless);
+    let error: EngineError | undefined;
+    const failed = new Promise<void>((resolve) => {
+      engine.generate(broken, {
+        delta: () => {
+          throw new Error("a sink that breaks");
+        },
+        failed: (reason) => {
+          error = reason;
+          resolve();
+        },
+      });
+    });
+    const { id, sink } = generate(engine, endless);
+    await failed;
+    assert.equal(error?.kind, "internal");
+    await sink.count(sink.deltas.length + 2);
+    assert.equal(sink.ended, false);
+    engine.abort(id);
+    await engine.checkHealth();
+    assert.equal(core.runningRequests, 0);
+  });
+
   it("refuses what the engine would die of before it is sent", () => {
     const before = core.requests.length;
     const refused = (sampling: Partial<SamplingParams>, changes: Partial<GenerateRequest>, message: RegExp) =>
@@ -344,6 +368,19 @@ describe("the vLLM engine and two data-parallel cores", () => {
     } finally {
       await engine.close(0);
     }
+  });
+});
+
+describe("closing the vLLM engine", () => {
+  it("takes back what still runs, because a core lives on without its front end", async () => {
+    const { engine, core } = await running();
+    const { sink } = generate(engine, endless);
+    await sink.count(1);
+    await engine.close(0);
+    const end = await sink.end();
+    assert.ok(end.t === "failed" && end.error.kind === "unavailable");
+    while (core.runningRequests > 0) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(core.aborted.length, 1);
   });
 });
 

@@ -229,6 +229,8 @@ class VllmEngine implements Engine {
     this.#starting.abort();
     await within(graceMs, this.#work.idle());
     this.#failAll(new EngineError("unavailable", "the engine was closed"));
+    // The aborts leave at the end of this turn; a core that lives on must hear them before the sockets close.
+    await new Promise((resolve) => setImmediate(resolve));
     await this.#link.release();
   }
 
@@ -275,8 +277,27 @@ class VllmEngine implements Engine {
       const entry = this.#work.find(output.requestId);
       // Nobody here waits for what was on its way when it was aborted.
       if (entry === undefined) continue;
-      if (entry.t === "output") this.#step(entry, output);
-      else this.#embedded(entry, output);
+      try {
+        if (entry.t === "output") this.#step(entry, output);
+        else this.#embedded(entry, output);
+      } catch (thrown) {
+        this.#broke(entry, thrown);
+      }
+    }
+  }
+
+  /** What one request makes of its output must not end those of the others. */
+  #broke(entry: OpenOutput | OpenEmbedding, thrown: unknown): void {
+    this.#options.log.error(
+      { engine: this.name, reason: "output-failed", err: thrown },
+      "an output could not be taken",
+    );
+    const error = new EngineError("internal", "an output of the engine could not be taken", { cause: thrown });
+    if (entry.t === "embedding") {
+      this.#work.embeddingEnded(entry);
+      entry.reject(error);
+    } else if (this.#work.request(entry.request.id) === entry.request) {
+      this.#fail(entry.request, error);
     }
   }
 
