@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { EngineCoreError } from "../engine-core-error.ts";
 import { encodeAdd, requestType } from "./add.ts";
 import { decodeHandshake, decodeIdentity, encodeIdentity, encodeInit } from "./handshake.ts";
 import { type Decoded, decodeMessagePack } from "./msgpack/reader.ts";
@@ -116,6 +117,13 @@ describe("bytes from a real engine", () => {
     assert.equal(first?.schedulerStats(), stats, "kept");
     assert.equal(messagesOf("add-without-stats")[0]?.schedulerStats(), undefined);
     assert.deepEqual(messagesOf("add-greedy-again")[0]?.outputs, []);
+  });
+
+  it("are refused where the statistics are none, when somebody asks", () => {
+    for (const stats of [[1], { num_running_reqs: "1" }, { kv_cache_usage: [] }, { prefix_cache_stats: 1 }]) {
+      const message = decodeOutputs([encodeMessagePack([0, [], stats])]);
+      assert.throws(() => message.schedulerStats(), EngineCoreError);
+    }
   });
 
   it("are logprobs, of the output and of the prompt, in the message or in frames of their own", () => {

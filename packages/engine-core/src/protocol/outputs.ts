@@ -194,8 +194,11 @@ function decodeStats(bytes: Uint8Array): SchedulerStats {
   let kvCacheUsage = 0;
   let queries = 0;
   let hits = 0;
-  for (let pair = 0; pair < pairs; pair++) {
+  let wanted = 5;
+  // What comes behind the last that is wanted is not looked at: about half of the map.
+  for (let pair = 0; pair < pairs && wanted > 0; pair++) {
     const key = reader.string("a key of scheduler_stats");
+    wanted -= 1;
     switch (key) {
       case "num_running_reqs":
         running = reader.integer(key);
@@ -206,12 +209,13 @@ function decodeStats(bytes: Uint8Array): SchedulerStats {
         waiting += reader.integer(key);
         break;
       case "kv_cache_usage":
-        kvCacheUsage = Number(reader.value());
+        kvCacheUsage = readNumber(reader, key);
         break;
       case "prefix_cache_stats":
         if (!reader.nil()) [queries = 0, hits = 0] = numbersOf(reader, ["queries", "hits"], key);
         break;
       default:
+        wanted += 1;
         reader.skip();
     }
   }
@@ -222,6 +226,12 @@ function decodeStats(bytes: Uint8Array): SchedulerStats {
     prefixCacheQueries: queries,
     prefixCacheHits: hits,
   };
+}
+
+function readNumber(reader: MessagePackReader, what: string): number {
+  const value = reader.value();
+  if (typeof value !== "number") throw badFrame(`${what} is no number`);
+  return value;
 }
 
 /** The integers of a map by their names, undefined where they are missing. */
