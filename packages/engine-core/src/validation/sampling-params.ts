@@ -87,9 +87,9 @@ function assertWritable(value: WireValue, field: string, depth: number): void {
   for (const member of members ?? []) assertWritable(member, field, depth + 1);
 }
 
-/** White space before a word does not count (`update_from_tokenizer`), so that nothing else makes no word; Python's notion of it. */
+/** White space before a word does not count (`update_from_tokenizer`), and to Python some control characters are white. */
 const badWord: Rule = (value, field) => {
-  if (typeof value !== "string" || !/[^\s\x1c-\x1f\x85]/.test(value)) {
+  if (typeof value !== "string" || !/[^\s\p{Cc}]/u.test(value)) {
     throw invalid(field, "a text that is not blank", value);
   }
 };
