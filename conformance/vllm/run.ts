@@ -19,7 +19,14 @@ if (files.length === 0) {
 
 await installVllm();
 // One file at a time: an engine takes 4 GB of memory and all cores while it starts.
-const args = ["--test", "--test-reporter=spec", "--test-concurrency=1", "--test-timeout=900000", ...flags];
+const args = [
+  "--conditions=tokenwire-source",
+  "--test",
+  "--test-reporter=spec",
+  "--test-concurrency=1",
+  "--test-timeout=900000",
+  ...flags,
+];
 const paths = files.map((name) => join(import.meta.dirname, name));
 const { status } = spawnSync(process.execPath, [...args, ...paths], { stdio: "inherit" });
 process.exit(status ?? 1);
