@@ -33,7 +33,7 @@ const suites = {
   transport: [h2spec, connectconformance, interopClient],
   content: [grpcGoReader, tonicReader, grpcio],
   "bad-input": [],
-  docs: [grpcurl, grpcHealthProbe],
+  docs: [grpcurl, grpcHealthProbe, gateway],
 };
 
 const root = dirname(import.meta.dirname);

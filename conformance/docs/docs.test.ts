@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import { freePort } from "../harness/free-port.ts";
 import { run } from "../harness/processes.ts";
 import { root, type Server, startServer } from "../harness/server.ts";
-import { grpcHealthProbe, grpcurl, program } from "../harness/tools.ts";
+import { gateway, grpcHealthProbe, grpcurl, program } from "../harness/tools.ts";
 import { executedBlocks } from "./executed-blocks.ts";
 
 const documents = globSync(["*.md", "docs/**/*.md"], { cwd: root }).sort();
@@ -15,7 +15,10 @@ const blocks = documents.flatMap((file) =>
 
 let server: Server;
 let healthPort: number;
+let gatewayPort: number;
+let gatewayMetricsPort: number;
 before(async () => {
+  [gatewayPort, gatewayMetricsPort] = [await freePort(), await freePort()];
   healthPort = await freePort();
   server = await startServer(["--health-port", String(healthPort)]);
 });
@@ -26,9 +29,11 @@ for (const { file, line, commands, exitCode, expected } of blocks) {
     // The documents speak of the usual ports; here the server has free ones.
     const here = commands
       .replaceAll("localhost:50051", server.target)
-      .replaceAll("localhost:50052", `${server.host}:${healthPort}`);
+      .replaceAll("localhost:50052", `${server.host}:${healthPort}`)
+      .replaceAll("30000", String(gatewayPort))
+      .replaceAll("29000", String(gatewayMetricsPort));
     const script = `set -eo pipefail\n${here}`;
-    const tools = [grpcurl, grpcHealthProbe].map((tool) => dirname(program(tool)));
+    const tools = [program(grpcurl), program(grpcHealthProbe), program(gateway, "smg")].map((path) => dirname(path));
     const environment = {
       ...process.env,
       TOKENWIRE_ADDR: server.target,
