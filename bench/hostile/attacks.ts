@@ -156,7 +156,7 @@ export const attacks: readonly Attack[] = [
   },
   {
     name: "small requests for long answers that nobody reads",
-    limits: ["maxBacklogBytes"],
+    limits: ["maxBacklogBytes", "maxFramesPerTurn"],
     test: sockets,
     play: held(20, async (client) => {
       await client.begin();

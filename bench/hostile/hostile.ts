@@ -5,9 +5,9 @@
  *     npx node --conditions=tokenwire-source bench/hostile/hostile.ts [--seconds 4] [--rounds 3] [--only TEXT] [--no-pin]
  *
  * Each attack meets a fresh server, `--rounds` times: memory is the most that was seen, other figures are the median.
- * For two seconds, and then for `--seconds` of the attack, another client asks
- * Check each 5 ms on four connections of its own: the table has its p99 without and with the attack. The server is kept
- * on core 0; the attacker, at the lowest priority, and the other client on core 1, when the machine has `taskset`.
+ * For two seconds, and then for `--seconds` of the attack, another client asks Check each 5 ms on four connections of
+ * its own: the table has its p99 without and with the attack. The server is kept on core 0; the attacker, at the lowest
+ * priority, and the other client on core 1, when the machine has `taskset`.
  */
 import type { ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
