@@ -247,6 +247,23 @@ describe("the vLLM engine and an engine that goes", () => {
     });
   }
 
+  it("ends requests that may miss tokens, and serves on, when a message of the core cannot be read", async () => {
+    const { engine, core } = await running();
+    try {
+      const { sink } = generate(engine, endless);
+      await sink.count(1);
+      core.sendRaw([Uint8Array.of(0xc1)]);
+      const end = await sink.end();
+      assert.ok(end.t === "failed" && end.error.kind === "unavailable");
+      assert.match(end.error.message, /^outputs were lost/);
+      const next = generate(engine, { maxTokens: 2 });
+      assert.equal((await next.sink.end()).t, "finished");
+      assert.equal(core.aborted.length, 1);
+    } finally {
+      await engine.close(0);
+    }
+  });
+
   it("leaves a health check open while the core hangs, and answers it afterwards", async () => {
     const { engine, core } = await running();
     try {

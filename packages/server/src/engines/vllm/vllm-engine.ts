@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { DeathCause, EngineCoreOutputs, ReadyFacts } from "@tokenwire/engine-core";
+import type { DeathCause, EngineCoreError, EngineCoreOutputs, ReadyFacts } from "@tokenwire/engine-core";
 import type { Engine, StateListener } from "../../engine/engine.ts";
 import { EngineError } from "../../engine/errors.ts";
 import type { EngineLoad, ModelFacts, TokenizerFile } from "../../engine/facts.ts";
@@ -66,7 +66,7 @@ class VllmEngine implements Engine {
       onOutputs: (message) => this.#receive(message),
       onDeath: (rank, cause, error) => this.#died(rank, cause, error.message),
       onReturn: (rank, facts) => this.#returned(rank, facts),
-      onBadFrame: (err) => options.log.error({ engine: this.name, reason: "bad-frame", err }, err.message),
+      onBadFrame: (error) => this.#badFrame(error),
       onProgress: (progress) => {
         if (this.#state.t === "starting") this.#enter({ t: "starting", progress });
       },
@@ -369,6 +369,14 @@ class VllmEngine implements Engine {
       this.#enter({ t: "dead", reason: sentence, restartInMs: undefined });
     }
     this.#failOnRank(rank, new EngineError("unavailable", sentence));
+  }
+
+  /** Outputs that were lost leave holes in streams that nobody could see: better an end that is told. */
+  #badFrame(error: EngineCoreError): void {
+    this.#options.log.error({ engine: this.name, reason: "bad-frame", err: error }, error.message);
+    const { fault } = error;
+    if (fault.kind !== "bad-frame" || fault.lostOutputsOf === undefined) return;
+    this.#failOnRank(fault.lostOutputsOf, new EngineError("unavailable", `outputs were lost: ${error.message}`));
   }
 
   /** The engine's own process ended, as its owner saw. */
