@@ -48,11 +48,6 @@ export class KvSubscriptions {
     });
   }
 
-  /** Subscribers now. */
-  get size(): number {
-    return this.#subscriptions.size;
-  }
-
   /**
    * Sends headers and begins to write to the call; the promise rejects with the status that ends it.
    *
