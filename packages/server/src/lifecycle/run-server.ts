@@ -151,10 +151,8 @@ class ServerRun implements RunningServer {
     this.#takeBackExit = undefined;
     if (state.t !== "dead" || this.#phase.t === "ending") return;
     const { log, deadExitGraceMs = 5_000 } = this.#options;
-    if (state.restartInMs !== undefined) {
-      log.error({ reason: "engine-died", restartInMs: state.restartInMs }, `the engine died: ${state.reason}`);
-      return;
-    }
+    // Its supervisor has logged it, and health logs what becomes of the answers.
+    if (state.restartInMs !== undefined) return;
     log.error({ reason: "engine-died", exitInMs: deadExitGraceMs }, `the engine died for good: ${state.reason}`);
     this.#takeBackExit = this.#clock.after(deadExitGraceMs, () =>
       this.#endAtOnce({ exitCode: exitCode.engineDied, reason: `the engine died: ${state.reason}` }),
