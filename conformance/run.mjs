@@ -37,6 +37,8 @@ const suites = {
 };
 
 const root = dirname(import.meta.dirname);
+// Of one file; a soak takes its time beside that.
+const limitMs = 300_000 + Number(process.env.SOAK_MINUTES ?? 0) * 60_000;
 const required = process.env.CI === "true";
 const wanted = process.argv.slice(2).filter((arg) => !arg.startsWith("-"));
 const flags = process.argv.slice(2).filter((arg) => arg.startsWith("-"));
@@ -65,7 +67,14 @@ for (const [name, needed] of chosen) {
   console.log(`\n== ${name}`);
   const files = globSync(`conformance/${name}/**/*.test.ts`, { cwd: root }).sort();
   // One file at a time: each starts a server with an engine, and a small machine serves one of them well.
-  const args = ["--test", "--test-reporter=spec", "--test-concurrency=1", "--test-timeout=300000", ...flags, ...files];
+  const args = [
+    "--test",
+    "--test-reporter=spec",
+    "--test-concurrency=1",
+    `--test-timeout=${limitMs}`,
+    ...flags,
+    ...files,
+  ];
   const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" });
   if (status !== 0) failed.push(name);
 }

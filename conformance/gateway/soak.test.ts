@@ -8,7 +8,7 @@ import { until } from "./gateway-client.ts";
 import { type Gateway, startGateway, workersOf } from "./smg.ts";
 import { soak } from "./soak-clients.ts";
 
-/** How long the clients ask. `SOAK_MINUTES=60 npm run conformance -- gateway --test-timeout=4000000` is the long form. */
+/** How long the clients ask. `SOAK_MINUTES=60 npm run conformance -- gateway` is the long form. */
 const minutes = Number(process.env.SOAK_MINUTES ?? "0.5");
 const seed = Number(process.env.SOAK_SEED ?? Date.now() % 1_000_000);
 const clients = 64;
