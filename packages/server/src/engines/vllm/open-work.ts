@@ -9,6 +9,8 @@ export interface OpenRequest {
   readonly sink: GenerationSink;
   /** Those that were handed over and have not ended, by the engine's id. Empty while a text is being tokenized. */
   readonly outputs: Map<string, OpenOutput>;
+  /** Outputs that wait for the prompt's ids. */
+  unsentOutputs: number;
 }
 
 /** One output in an engine's hands. */
@@ -53,13 +55,14 @@ export class OpenWork {
     return [...this.#requests.values()];
   }
 
-  openRequest(id: string, sink: GenerationSink): OpenRequest {
-    const request: OpenRequest = { id, sink, outputs: new Map() };
+  openRequest(id: string, outputs: number, sink: GenerationSink): OpenRequest {
+    const request: OpenRequest = { id, sink, outputs: new Map(), unsentOutputs: outputs };
     this.#requests.set(id, request);
     return request;
   }
 
   addOutput(output: OpenOutput): void {
+    output.request.unsentOutputs -= 1;
     output.request.outputs.set(output.coreId, output);
     this.#byCoreId.set(output.coreId, output);
     output.load.handed(output.sequence);
@@ -74,7 +77,7 @@ export class OpenWork {
     if (!this.#byCoreId.delete(output.coreId)) return;
     output.load.ended(output.sequence, output.tokens);
     output.request.outputs.delete(output.coreId);
-    if (output.request.outputs.size === 0) this.closeRequest(output.request);
+    if (output.request.outputs.size + output.request.unsentOutputs === 0) this.closeRequest(output.request);
   }
 
   /** Forgets a request with all its outputs and answers them: the engine has to be told of those. */

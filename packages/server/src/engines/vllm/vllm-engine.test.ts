@@ -141,6 +141,32 @@ describe("the vLLM engine and its core", () => {
     assert.equal(core.runningRequests, 0);
   });
 
+  it("serves a long text, which a thread tokenizes", async () => {
+    const prompt = { kind: "text", text: "Once upon a time. ".repeat(400), truncateToTokens: 20 } as const;
+    const { sink } = generate(engine, { maxTokens: 2 }, { prompt });
+    await sink.end();
+    assert.deepEqual([sink.finish(), sink.deltas[0]?.promptTokens], [{ reason: "length" }, 20]);
+  });
+
+  it("fails a long text that does not fit, after generate has returned", async () => {
+    const prompt = { kind: "text", text: "Once upon a time. ".repeat(1000), truncateToTokens: undefined } as const;
+    const end = await generate(engine, {}, { prompt }).sink.end();
+    assert.ok(end.t === "failed");
+    assert.deepEqual([end.error.kind, end.error.field], ["invalid-argument", "text"]);
+  });
+
+  it("aborts a request whose text is still being tokenized, and sends none of it", async () => {
+    const before = core.requests.length;
+    const prompt = { kind: "text", text: "Once upon a time. ".repeat(400), truncateToTokens: 20 } as const;
+    const { id, sink } = generate(engine, { n: 2, temperature: 1 }, { prompt });
+    engine.abort(id);
+    await sink.end();
+    assert.deepEqual([sink.finish(0), sink.finish(1)], [{ reason: "abort" }, { reason: "abort" }]);
+    const later = generate(engine, { maxTokens: 1 }, { prompt });
+    await later.sink.end();
+    assert.equal(core.requests.length, before + 1);
+  });
+
   it("fails one request alone when its output cannot be taken", async () => {
     const broken = requestWith(endless);
     let error: EngineError | undefined;

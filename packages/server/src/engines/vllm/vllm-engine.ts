@@ -145,7 +145,7 @@ class VllmEngine implements Engine {
       throw new EngineError("internal", `request id ${request.id} is in flight`);
     }
     if (dataParallelRank !== undefined) running.ranks.assertKnown(dataParallelRank);
-    let tokenIds: readonly number[];
+    let tokenIds: readonly number[] | Promise<readonly number[]>;
     try {
       tokenIds = running.requests.tokenIdsOf(prompt);
     } catch (thrown) {
@@ -153,13 +153,20 @@ class VllmEngine implements Engine {
       queueMicrotask(() => sink.failed(EngineError.from(thrown)));
       return;
     }
-    this.#hand(running, request, tokenIds, sink);
+    const open = this.#work.openRequest(request.id, request.sampling.n, sink);
+    if (tokenIds instanceof Promise) void this.#handLater(running, request, tokenIds, open);
+    else this.#hand(running, request, tokenIds, open);
   }
 
   abort(requestId: string): void {
     const request = this.#work.request(requestId);
     if (request === undefined) return;
+    const isUnsent = request.outputs.size === 0;
     for (const { sequence } of this.#takeBack(request)) sequence.abort();
+    if (!isUnsent) return;
+    for (let index = 0; index < request.unsentOutputs; index++) {
+      request.sink.delta({ index, tokenIds: [], promptTokens: 0, cachedTokens: 0, finish: { reason: "abort" } });
+    }
   }
 
   async embed({ tokenIds }: EmbedRequest, signal: AbortSignal): Promise<Embedding> {
@@ -231,17 +238,43 @@ class VllmEngine implements Engine {
     this.#failAll(new EngineError("unavailable", "the engine was closed"));
     // The aborts leave at the end of this turn; a core that lives on must hear them before the sockets close.
     await new Promise((resolve) => setImmediate(resolve));
+    await this.#running?.requests.close();
     await this.#link.release();
   }
 
-  /** Hands a request over as n requests of the engine, or throws and leaves none there. */
-  #hand(running: Running, request: GenerateRequest, prompt: readonly number[], sink: GenerationSink): void {
-    const { requests, ranks } = running;
-    const eosTokenIds = requests.ends;
-    const cores = requests.generation(request, prompt);
-    const open = this.#work.openRequest(request.id, sink);
+  async #handLater(
+    running: Running,
+    request: GenerateRequest,
+    tokenIds: Promise<readonly number[]>,
+    open: OpenRequest,
+  ): Promise<void> {
+    let prompt: readonly number[];
     try {
-      cores.forEach((core, index) => {
+      prompt = await tokenIds;
+    } catch (thrown) {
+      if (this.#isOpen(open)) this.#fail(open, EngineError.from(thrown));
+      return;
+    }
+    // It may have been aborted meanwhile.
+    if (!this.#isOpen(open)) return;
+    try {
+      this.#hand(running, request, prompt, open);
+    } catch (thrown) {
+      open.sink.failed(EngineError.from(thrown));
+    }
+  }
+
+  #isOpen(request: OpenRequest): boolean {
+    return this.#work.request(request.id) === request;
+  }
+
+  /** Hands a request over as n requests of the engine, or throws, leaves none there and forgets it. */
+  #hand(running: Running, request: GenerateRequest, prompt: readonly number[], open: OpenRequest): void {
+    const { requests, ranks } = running;
+    const { sink } = open;
+    const eosTokenIds = requests.ends;
+    try {
+      requests.generation(request, prompt).forEach((core, index) => {
         const stops = requests.stopStrings(request, prompt);
         const sequence = new OutputSequence({ request, index, prompt, sink, stops, eosTokenIds });
         const { rank, load } = ranks.choose(request.dataParallelRank);
@@ -296,7 +329,7 @@ class VllmEngine implements Engine {
     if (entry.t === "embedding") {
       this.#work.embeddingEnded(entry);
       entry.reject(error);
-    } else if (this.#work.request(entry.request.id) === entry.request) {
+    } else if (this.#isOpen(entry.request)) {
       this.#fail(entry.request, error);
     }
   }
@@ -416,6 +449,7 @@ class VllmEngine implements Engine {
 
   #failAll(error: EngineError): void {
     for (const rank of this.#running?.ranks.live ?? []) this.#failOnRank(rank, error);
+    for (const request of this.#work.requests()) this.#fail(request, error);
   }
 
   #known(): Running {

@@ -8,7 +8,8 @@ import type { LinkedEngines } from "../engine-link.ts";
 import { modelFactsOf } from "../facts.ts";
 import type { HuggingFaceModel } from "../model/read-model.ts";
 import { StopStrings } from "../output/stop-strings.ts";
-import { tokenizePrompt } from "./tokenize-prompt.ts";
+import { TokenizerThread } from "../tokenizing/tokenizer-thread.ts";
+import { cannotTokenize, promptIdsOf } from "./prompt-ids.ts";
 import { wireSamplingParams } from "./wire-sampling-params.ts";
 
 /** A request of the engine's that has no id yet, because each of its kind needs one of its own. */
@@ -20,6 +21,9 @@ export type CoreRequest = Omit<EngineCoreRequest, "requestId">;
  */
 const poolingParams = [true, null, null, null, "embed"] as const;
 
+/** A text up to here takes a few milliseconds at the most and is tokenized where it comes. */
+const shortTextCharacters = 4096;
+
 /** Turns what a client asks for into what an engine core takes, and refuses what one would die of. */
 export class CoreRequests {
   readonly facts: ModelFacts;
@@ -27,6 +31,7 @@ export class CoreRequests {
   readonly ends: ReadonlySet<number>;
   readonly #model: HuggingFaceModel;
   readonly #limits: RequestLimits;
+  readonly #thread: TokenizerThread;
   readonly #checkRequest: (request: EngineCoreRequest, limits: RequestLimits) => void;
 
   /** Loads the client's package for its check, which is there because the engines are linked. */
@@ -41,6 +46,7 @@ export class CoreRequests {
     checkRequest: (request: EngineCoreRequest, limits: RequestLimits) => void,
   ) {
     this.#model = model;
+    this.#thread = new TokenizerThread(model.folder);
     this.#checkRequest = checkRequest;
     this.facts = modelFactsOf(model, ready, tasks.includes("generate"));
     this.ends = new Set(this.facts.eosTokenIds);
@@ -48,11 +54,33 @@ export class CoreRequests {
     this.#limits = { vocabSize, maxModelLenTokens, tasks };
   }
 
-  /** Throws what {@link tokenizePrompt} throws, and `failed-precondition` for a text where there is no tokenizer. */
-  tokenIdsOf(prompt: Prompt): readonly number[] {
+  /** Ends the thread that tokenizes long texts. */
+  close(): Promise<void> {
+    return this.#thread.close();
+  }
+
+  /**
+   * The prompt's ids; a promise of them for a long text. Throws or rejects `invalid-argument` for a text that cannot be
+   * tokenized or does not fit, and `failed-precondition` where there is no tokenizer.
+   */
+  tokenIdsOf(prompt: Prompt): readonly number[] | Promise<readonly number[]> {
     if (prompt.kind === "tokens") return Array.from(prompt.tokenIds);
+    const { text, truncateToTokens } = prompt;
     const tokenizer = this.#tokenizer("text");
-    return tokenizePrompt(tokenizer, prompt.text, prompt.truncateToTokens, this.facts.maxModelLenTokens);
+    const fitting = (tokenIds: readonly number[]): readonly number[] =>
+      promptIdsOf(tokenIds, truncateToTokens, this.facts.maxModelLenTokens);
+    if (text.length > shortTextCharacters) {
+      return this.#thread.encode(text).then(fitting, (thrown: unknown) => {
+        throw cannotTokenize(thrown);
+      });
+    }
+    let tokenIds: readonly number[];
+    try {
+      tokenIds = tokenizer.encode(text, true);
+    } catch (thrown) {
+      throw cannotTokenize(thrown);
+    }
+    return fitting(tokenIds);
   }
 
   /** One request for each output. Throws `invalid-argument` and `failed-precondition`. */
