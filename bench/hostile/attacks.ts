@@ -130,6 +130,18 @@ export const attacks: readonly Attack[] = [
     }),
   },
   {
+    name: "calls that go on and on, with 15 kB of metadata each",
+    limits: ["maxBufferedRequestBytes", "maxConcurrentStreams"],
+    test: requests,
+    play: held(4, async (client) => {
+      await client.begin();
+      const metadata = field("x-large", Buffer.alloc(15_000, 0x76));
+      for (let n = 0; n < 16_000 && !client.isOver; n += 20) {
+        await client.write(Buffer.concat(range(20).map((k) => requestWithMessage(n + k, later, metadata))));
+      }
+    }),
+  },
+  {
     name: "streams of answers let out byte by byte",
     limits: ["controlFrameBurst", "controlFramesPerSecond"],
     test: hostile,

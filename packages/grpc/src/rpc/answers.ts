@@ -44,6 +44,8 @@ export class PlainAnswer implements StreamHandler {
 
   constructor(stream: Stream, status: number, text: string) {
     this.#stream = stream;
+    // They may be many bytes, and nobody will look at them while the rest of the request is waited for.
+    stream.request = { ...stream.request, path: "", authority: "", fields: [] };
     this.#status = status;
     this.#text = text;
   }

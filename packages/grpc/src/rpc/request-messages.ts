@@ -186,7 +186,8 @@ export class RequestMessages {
   }
 }
 
-function noRoom(): GrpcStatusError {
+/** How a call ends for which the server has no memory left. */
+export function noRoom(): GrpcStatusError {
   return GrpcStatusError.of("RESOURCE_EXHAUSTED", "the server holds as many bytes of requests as it may");
 }
 

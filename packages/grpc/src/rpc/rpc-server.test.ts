@@ -225,6 +225,23 @@ describe("what requests make the server hold", () => {
   const limits = { maxBufferedRequestBytes: 100_000 };
   const neverRun = unary("Echo", () => assert.fail("must not run"));
 
+  it("counts the metadata of calls as long as they go on", async () => {
+    const wait = serverStreaming("Wait", async (_text, call) => {
+      await new Promise((resolve) => call.signal.addEventListener("abort", resolve));
+    });
+    const { headers, data, answers, connection, server } = rig([wait], limits);
+    const large = ["x-large", "v".repeat(15_000)];
+    for (let id = 1; id <= 15; id += 2) {
+      headers(id, "Wait", large);
+      data(id, message(""), true);
+    }
+    assert.deepEqual(answers(), ["13:status 8", "15:status 8"]);
+    assert.equal(server.activeCalls, 6);
+    connection.http2.disconnected();
+    await settled();
+    assert.deepEqual([server.activeCalls, server.heldBytes], [0, 0]);
+  });
+
   it("counts a whole message until its request has come to its end", () => {
     const { headers, data, answers, server } = rig([neverRun], limits);
     for (const id of [1, 3, 5]) headers(id, "Echo");

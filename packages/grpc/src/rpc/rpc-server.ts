@@ -9,7 +9,7 @@ import { Deadlines } from "./deadlines.ts";
 import { type Interceptor, intercepted } from "./interceptor.ts";
 import { type CallObserver, CallRecord } from "./observer.ts";
 import { readRequestHead } from "./request-head.ts";
-import type { RequestMemory } from "./request-messages.ts";
+import { noRoom, type RequestMemory } from "./request-messages.ts";
 import { type CallOwner, deadlineExceeded, ServerCall } from "./server-call.ts";
 import type { Method, Service } from "./service.ts";
 import { GrpcStatusError, StatusCode } from "./status.ts";
@@ -93,7 +93,7 @@ export class RpcServer implements RequestMemory {
     return this.#calls;
   }
 
-  /** Bytes of requests that are not complete or not yet read, as far as they have buffers of their own. */
+  /** Bytes of requests that are not complete or not yet read, and of the metadata of all calls. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
@@ -154,11 +154,13 @@ export class RpcServer implements RequestMemory {
 
   begun(call: ServerCall): void {
     this.#calls += 1;
+    this.#heldBytes += call.metadataBytes;
     if (call.method.openEnded !== true) this.#endingCalls += 1;
   }
 
   ended(call: ServerCall): void {
     this.#calls -= 1;
+    this.#heldBytes -= call.metadataBytes;
     if (call.method.openEnded !== true) this.#endingCalls -= 1;
     if (this.#waiting.length === 0) return;
     const met = this.#waiting.filter((waiter) => waiter.done());
@@ -358,9 +360,13 @@ export class RpcConnection implements CallOwner {
     stream.handler = call;
     this.#server.begun(call);
     const isLate = head.timeoutMs !== undefined && head.timeoutMs < shortestTimeoutMs;
-    const refusal = isLate ? deadlineExceeded() : this.#server.refusalOf(route.service);
+    const refusal = isLate ? deadlineExceeded() : this.#refusalOf(route.service);
     if (refusal === undefined) call.begin();
     else call.cut(refusal);
+  }
+
+  #refusalOf(service: Service): GrpcStatusError | undefined {
+    return this.#server.hasRoom(0) ? this.#server.refusalOf(service) : noRoom();
   }
 }
 

@@ -51,6 +51,8 @@ const deadlineToleranceMs = 10;
 export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiStreamingCall<unknown, unknown> {
   readonly path: string;
   readonly method: Method;
+  /** What the request's metadata holds as long as the call goes on. */
+  readonly metadataBytes: number;
   /** When the deadline passes, by the connection's clock; Infinity without one. */
   readonly expiresAtMs: number;
   /** Where the deadline is kept; undefined while it is not watched. */
@@ -83,6 +85,7 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     owner: CallOwner,
   ) {
     this.path = stream.request.path;
+    this.metadataBytes = bytesOf(stream.request.fields);
     this.method = method;
     this.#connection = connection;
     this.#stream = stream;
@@ -458,6 +461,12 @@ function requestTimedOut(): GrpcStatusError {
 
 function cancelled(): GrpcStatusError {
   return GrpcStatusError.of("CANCELLED", "the client cancelled the call or its connection broke");
+}
+
+function bytesOf(fields: readonly string[]): number {
+  let bytes = 0;
+  for (let i = 0; i < fields.length; i += 1) bytes += (fields[i] as string).length;
+  return bytes;
 }
 
 /** The same bytes without the rest of a large buffer, for what waits as long as a client likes. */

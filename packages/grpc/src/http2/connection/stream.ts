@@ -51,7 +51,7 @@ export interface PendingTrailers {
  */
 export class Stream {
   readonly id: number;
-  readonly request: RequestFields;
+  request: RequestFields;
   readonly openedAtMs: number;
   handler: StreamHandler | undefined;
   /** The client has sent END_STREAM. */
