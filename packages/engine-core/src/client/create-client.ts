@@ -147,7 +147,8 @@ class SocketClient implements EngineCoreClient {
     this.#dies(index, "handshake-again", `engine ${index} was started again`);
     this.#engines.saidHello(index);
     const { input, output } = this.addresses;
-    const told = (address: string): string => advertised(address, this.#options.advertisedHost);
+    const cameAt = this.#handshake?.localAddressFor(identity);
+    const told = (address: string): string => advertised(address, this.#options.advertisedHost, cameAt);
     this.#handshake?.send(identity, [encodeInit(told(input), told(output))]);
   }
 

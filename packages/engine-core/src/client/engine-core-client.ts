@@ -13,7 +13,10 @@ export interface EngineCoreClientOptions {
   /** Where engines read requests and write outputs; by default free ports on the handshake's host. */
   readonly inputAddress?: string | undefined;
   readonly outputAddress?: string | undefined;
-  /** The host that engines on other machines are told in place of a bound `0.0.0.0`. */
+  /**
+   * The host that engines are told in place of the bound one. By default it is the bound one, and for `0.0.0.0` the address
+   * at which an engine came to the handshake.
+   */
   readonly advertisedHost?: string | undefined;
   /** Data-parallel engines to wait for: ranks 0 to count - 1. Default 1. */
   readonly engineCount?: number | undefined;

@@ -7,6 +7,8 @@ import { type ListeningSocketType, ZmtpSession } from "./zmtp-session.ts";
 /** A peer whose handshake is done. */
 export interface Peer {
   readonly identity: Uint8Array;
+  /** The address of this machine at which the peer reached us; undefined for a Unix socket. */
+  readonly localAddress: string | undefined;
   /** Hands bytes to the connection; what one turn brings together goes out in one write. */
   write(bytes: Uint8Array): void;
 }
@@ -78,7 +80,7 @@ function accept(socket: Socket, type: ListeningSocketType, events: ListenerEvent
     write,
     onReady: (identity) => {
       clearTimeout(limit);
-      peer = { identity, write };
+      peer = { identity, localAddress: socket.localAddress, write };
       events.onPeer?.(peer);
     },
     onMessage: (frames) => {

@@ -8,7 +8,8 @@ type Frames = readonly Uint8Array[];
 export interface RouterSocket {
   /** As bound, with the port that was free. */
   readonly address: string;
-  isConnected(identity: Uint8Array): boolean;
+  /** The address of this machine at which the peer reached us; undefined for a Unix socket and for who is not connected. */
+  localAddressFor(identity: Uint8Array): string | undefined;
   /** False when no such peer is connected, and then nothing was sent. Without a bound on what waits. */
   send(identity: Uint8Array, frames: Frames): boolean;
   close(): void;
@@ -52,7 +53,7 @@ export async function bindRouter(address: string, events: RouterEvents): Promise
   });
   return {
     address: bound,
-    isConnected: (identity) => peers.has(keyOf(identity)),
+    localAddressFor: (identity) => peers.get(keyOf(identity))?.localAddress,
     send: (identity, frames) => {
       const peer = peers.get(keyOf(identity));
       peer?.write(encodeMessage(frames));
