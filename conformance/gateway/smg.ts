@@ -47,7 +47,7 @@ export async function startGateway(
   let log = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding("utf8").on("data", (text: string) => {
-      log = (log + text).slice(-16_384);
+      log = (log + text).slice(-256 * 1024);
     });
   }
   const started: Gateway = { url, pid, log: () => log, stop: () => endGroup(pid) };
