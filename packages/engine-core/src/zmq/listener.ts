@@ -27,6 +27,8 @@ export interface Listener {
   close(): void;
 }
 
+/** Silence after which the other machine is asked whether it is there. */
+const keepAliveMs = 10_000;
 /** Who connects and says nothing is let go. */
 const handshakeLimitMs = 10_000;
 
@@ -60,6 +62,8 @@ export async function listen(address: string, type: ListeningSocketType, events:
 
 function accept(socket: Socket, type: ListeningSocketType, events: ListenerEvents): void {
   socket.setNoDelay(true);
+  // A machine that loses its power closes nothing; a stopped process goes on to answer these, so it is not taken for one.
+  socket.setKeepAlive(true, keepAliveMs);
   socket.on("error", () => undefined);
   let peer: Peer | undefined;
   let corked = false;

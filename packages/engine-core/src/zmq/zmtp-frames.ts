@@ -13,14 +13,16 @@ export interface ZmtpFrame {
   readonly body: Uint8Array;
 }
 
-/** A step's outputs with logprobs of a whole vocabulary for hundreds of requests stay below. */
-const maxFrameBytes = 512 * 1024 * 1024;
+/** The longest frame: a step's outputs with logprobs of a whole vocabulary for hundreds of requests stay below. */
+export const maxFrameBytes: number = 512 * 1024 * 1024;
 
 /**
  * Cuts a byte stream into frames, wherever its chunks end. A frame that lies within one chunk is not copied. Throws a bad
  * frame, and is of no use afterwards.
  */
 export class ZmtpFrameReader {
+  /** A frame that says that it is longer is bad. */
+  maxBodyBytes: number = maxFrameBytes;
   #rest: Buffer = Buffer.alloc(0);
   /** Chunks of a frame that is longer than a chunk, with the first in {@link #rest}. */
   #waiting: Buffer[] = [];
@@ -32,7 +34,7 @@ export class ZmtpFrameReader {
     let bytes = this.#joined(chunk);
     if (bytes === undefined) return;
     for (;;) {
-      const head = headOf(bytes);
+      const head = headOf(bytes, this.maxBodyBytes);
       const end = head === undefined ? Number.POSITIVE_INFINITY : head.bytes + head.bodyBytes;
       if (head === undefined || end > bytes.length) {
         this.#rest = bytes;
@@ -60,14 +62,17 @@ export class ZmtpFrameReader {
   }
 }
 
-function headOf(bytes: Buffer): { readonly bytes: number; readonly bodyBytes: number } | undefined {
+function headOf(
+  bytes: Buffer,
+  maxBodyBytes: number,
+): { readonly bytes: number; readonly bodyBytes: number } | undefined {
   const [flags] = bytes;
   if (flags === undefined) return undefined;
   if (flags > (more | long | command)) throw badFrame(`a ZMTP frame begins with the unknown flags ${flags}`);
   const isLong = (flags & long) !== 0;
   if (bytes.length < (isLong ? 9 : 2)) return undefined;
   const bodyBytes = isLong ? Number(bytes.readBigUInt64BE(1)) : (bytes[1] ?? 0);
-  if (bodyBytes > maxFrameBytes) throw badFrame(`a ZMTP frame of ${bodyBytes} bytes; ${maxFrameBytes} are allowed`);
+  if (bodyBytes > maxBodyBytes) throw badFrame(`a ZMTP frame of ${bodyBytes} bytes; ${maxBodyBytes} are allowed`);
   return { bytes: isLong ? 9 : 2, bodyBytes };
 }
 

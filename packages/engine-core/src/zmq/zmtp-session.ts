@@ -1,5 +1,5 @@
 import { badFrame } from "../engine-core-error.ts";
-import { encodeCommand, type ZmtpFrame, ZmtpFrameReader } from "./zmtp-frames.ts";
+import { encodeCommand, maxFrameBytes, type ZmtpFrame, ZmtpFrameReader } from "./zmtp-frames.ts";
 
 /** Socket types that a front end has, and the one that may come to each (ZMTP 3.0, "Socket-Type"). */
 const partners = { ROUTER: "DEALER", PULL: "PUSH" } as const;
@@ -14,6 +14,8 @@ export interface SessionEvents {
 }
 
 const greetingBytes = 64;
+/** Properties of a peer are a type and an identity; a stranger is not to make us hold more. */
+const maxHandshakeBytes = 4_096;
 /** Frames of a message beyond what tensors beside a step's outputs could ever need. */
 const maxFramesOfMessage = 65_536;
 
@@ -38,6 +40,7 @@ export class ZmtpSession {
   constructor(type: ListeningSocketType, events: SessionEvents) {
     this.#type = type;
     this.#events = events;
+    this.#frames.maxBodyBytes = maxHandshakeBytes;
     events.write(greeting);
   }
 
@@ -104,6 +107,7 @@ export class ZmtpSession {
       throw badFrame(`a ${type ?? "nameless"} socket came to a ${this.#type}, which takes a ${partners[this.#type]}`);
     }
     this.#state = "traffic";
+    this.#frames.maxBodyBytes = maxFrameBytes;
     this.#events.onReady(Uint8Array.from(properties.get("identity") ?? []));
   }
 }

@@ -95,6 +95,12 @@ describe("a session", () => {
     );
   });
 
+  it("takes long messages once the handshake is done", () => {
+    const { made, heard } = session();
+    made.receive(Buffer.concat([peerBytes("DEALER"), encodeMessage([Buffer.alloc(70_000, "x")])]));
+    assert.equal(heard.at(-1)?.length, 70_000);
+  });
+
   it("answers a heartbeat with its context, and passes over what it does not know", () => {
     const { made, heard, written } = session();
     made.receive(peerBytes("DEALER"));
@@ -113,6 +119,11 @@ describe("a session", () => {
       "a message first",
       Buffer.concat([peerBytes("DEALER").subarray(0, 64), encodeMessage([Buffer.of(1)])]),
       /before its/,
+    ],
+    [
+      "a long handshake",
+      Buffer.concat([peerBytes("DEALER").subarray(0, 64), encodeCommand("LATER", Buffer.alloc(5_000)).subarray(0, 20)]),
+      /4096 are allowed/,
     ],
     ["READY twice", Buffer.concat([peerBytes("DEALER"), peerBytes("DEALER").subarray(64)]), /READY twice/],
     [
