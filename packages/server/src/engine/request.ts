@@ -1,8 +1,12 @@
-/** What the output must match. `source` is the text that the client sent (JSON schema, regular expression, GBNF). */
+/**
+ * What the output must match. `source` is the text that the client sent (JSON schema, regular expression, GBNF, xgrammar's
+ * structural tag as a JSON object). An engine that cannot hold an output to one of them throws `unimplemented`.
+ */
 export type Constraint =
   | { readonly kind: "json-schema"; readonly source: string }
   | { readonly kind: "regex"; readonly source: string }
   | { readonly kind: "grammar"; readonly source: string }
+  | { readonly kind: "structural-tag"; readonly source: string }
   | { readonly kind: "json-object" }
   | { readonly kind: "choice"; readonly choices: readonly string[] };
 

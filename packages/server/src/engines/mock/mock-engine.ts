@@ -124,6 +124,10 @@ class MockEngine implements Engine, MockControls {
   generate(request: GenerateRequest, sink: GenerationSink): void {
     this.#mustBeReady();
     if (!this.#facts.isGeneration) throw new EngineError("unimplemented", "this model only makes embeddings");
+    if (request.sampling.constraint?.kind === "structural-tag") {
+      const field = "sampling_params.structural_tag";
+      throw new EngineError("unimplemented", `${field}: the scripted engine has no structural tags`, { field });
+    }
     this.#received.push(request);
     if (this.#received.length > 64) this.#received.shift();
     this.#scheduler.add(request, sink, this.#faults.failureOfNextRequest());

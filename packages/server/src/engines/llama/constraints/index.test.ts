@@ -70,3 +70,10 @@ test("json-object takes any object and nothing else", { skip }, () => {
   assert.equal(accepts('{"\\u00e9\\ud83d\\ude00":"\\/"}'), true);
   assert.equal(accepts('{"\\ud83d":1}'), false);
 });
+
+test("a structural tag is another engine's", () => {
+  assert.throws(() => toGbnf({ kind: "structural-tag", source: "{}" }), {
+    kind: "unimplemented",
+    field: "sampling_params.structural_tag",
+  });
+});

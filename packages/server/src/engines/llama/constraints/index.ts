@@ -15,6 +15,7 @@ const FIELDS = {
   grammar: "sampling_params.grammar",
   choice: "sampling_params.choice",
   "json-object": "sampling_params.json_object",
+  "structural-tag": "sampling_params.structural_tag",
 } as const satisfies Record<Constraint["kind"], string>;
 
 /**
@@ -24,10 +25,14 @@ const FIELDS = {
  * that a grammar made for that can get around. The first use of a constraint costs 1 to 20 ms, large ones some 100 ms; results are
  * kept up to `MAX_REMEMBERED_LENGTH`, the ones used last.
  *
- * Throws `EngineError` of kind invalid-argument, with the proto field, for what is malformed, not supported or too large.
+ * Throws `EngineError` of kind invalid-argument, with the proto field, for what is malformed, not supported or too large,
+ * and unimplemented for a structural tag.
  */
 export function toGbnf(constraint: Constraint): string {
   const field = FIELDS[constraint.kind];
+  if (constraint.kind === "structural-tag") {
+    throw new EngineError("unimplemented", `${field}: the llama engine has no structural tags`, { field });
+  }
   try {
     return remembered.get(keyOf(constraint), () => convert(constraint));
   } catch (thrown) {
@@ -38,7 +43,9 @@ export function toGbnf(constraint: Constraint): string {
 
 const remembered = new RecentResults(MAX_REMEMBERED_LENGTH);
 
-function convert(constraint: Constraint): string {
+type GbnfConstraint = Exclude<Constraint, { kind: "structural-tag" }>;
+
+function convert(constraint: GbnfConstraint): string {
   switch (constraint.kind) {
     case "json-schema":
       return checkedGbnf(schemaGrammar(bounded(constraint.source)));
@@ -53,7 +60,7 @@ function convert(constraint: Constraint): string {
   }
 }
 
-function keyOf(constraint: Constraint): string {
+function keyOf(constraint: GbnfConstraint): string {
   const rest =
     "source" in constraint ? constraint.source : "choices" in constraint ? JSON.stringify(constraint.choices) : "";
   return `${constraint.kind} ${rest}`;

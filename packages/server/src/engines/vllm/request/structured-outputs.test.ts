@@ -10,6 +10,7 @@ test("each kind of constraint becomes one that xgrammar knows", () => {
     [{ kind: "grammar", source: 'root ::= "a"' }, { grammar: 'root ::= "a"' }],
     [{ kind: "choice", choices: ["yes", "no"] }, { grammar: 'root ::= "yes" | "no"' }],
     [{ kind: "json-object" }, { json_object: true }],
+    [{ kind: "structural-tag", source: '{"type":"structural_tag"}' }, { structural_tag: '{"type":"structural_tag"}' }],
   ];
   for (const [constraint, expected] of cases) {
     assert.deepEqual(structuredOutputsOf(constraint), { ...expected, _backend: "xgrammar" });

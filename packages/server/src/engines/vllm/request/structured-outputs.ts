@@ -10,6 +10,7 @@ export const constraintFields: Readonly<Record<Constraint["kind"], string>> = {
   grammar: "sampling_params.grammar",
   choice: "sampling_params.choice",
   "json-object": "sampling_params.json_object",
+  "structural-tag": "sampling_params.structural_tag",
 };
 
 /** vLLM's StructuredOutputsParams (vllm/sampling_params.py): one of the constraints, and who enforces it. */
@@ -17,6 +18,7 @@ export type StructuredOutputs = {
   readonly json?: string;
   readonly regex?: string;
   readonly grammar?: string;
+  readonly structural_tag?: string;
   readonly json_object?: true;
   /** An engine takes one backend, that of its first constrained request, so all of ours name the same. */
   readonly _backend: "xgrammar";
@@ -44,6 +46,8 @@ export function structuredOutputsOf(constraint: Constraint): StructuredOutputs {
       return { regex: withoutNul(constraint.source, field), _backend: "xgrammar" };
     case "grammar":
       return { grammar: withoutNul(constraint.source, field), _backend: "xgrammar" };
+    case "structural-tag":
+      return { structural_tag: withoutNul(constraint.source, field), _backend: "xgrammar" };
     case "choice":
       return { grammar: choiceGrammar(constraint.choices), _backend: "xgrammar" };
     case "json-object":

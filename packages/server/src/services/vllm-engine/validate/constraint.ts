@@ -1,6 +1,6 @@
 import type { Constraint } from "../../../engine/request.ts";
 import type { SamplingParams } from "../../../generated/vllm_engine.ts";
-import { refuse, refuseUnimplemented, words } from "./refuse.ts";
+import { refuse, words } from "./refuse.ts";
 
 /** Bounds the work of the engine's grammar compiler. */
 const longestSourceBytes = 262_144;
@@ -8,7 +8,7 @@ const mostChoices = 1024;
 
 /**
  * Checks the `constraint` of the sampling parameters. Whether a regular expression or grammar parses is found by the
- * engine; that a schema is JSON is found here.
+ * engine; that a schema or a structural tag is JSON is found here.
  *
  * json_object=false is refused: it counts as the chosen constraint and constrains nothing, and vLLM fails such a
  * request as well.
@@ -24,7 +24,7 @@ export function validateConstraint(constraint: SamplingParams["constraint"]): Co
     case "grammar":
       return { kind: "grammar", source: validateSource("sampling_params.grammar", constraint.value) };
     case "structuralTag":
-      return refuseUnimplemented("sampling_params.structural_tag", "structural tags");
+      return { kind: "structural-tag", source: validateStructuralTag(constraint.value) };
     case "jsonObject":
       if (!constraint.value) refuse("sampling_params.json_object", "chosen and off", false, "true or unset");
       return { kind: "json-object" };
@@ -52,6 +52,20 @@ function validateSchema(source: string): string {
   }
   const isSchema = typeof schema === "boolean" || (typeof schema === "object" && schema !== null);
   if (!isSchema || Array.isArray(schema)) refuse(field, "not a schema", source, "a JSON object or boolean");
+  return source;
+}
+
+function validateStructuralTag(source: string): string {
+  const field = "sampling_params.structural_tag";
+  validateSource(field, source);
+  let tag: unknown;
+  try {
+    tag = JSON.parse(source);
+  } catch {
+    refuse(field, "not JSON", source, "a JSON object");
+  }
+  if (typeof tag !== "object" || tag === null || Array.isArray(tag))
+    refuse(field, "no object", source, "a JSON object");
   return source;
 }
 

@@ -232,9 +232,16 @@ describe("validating a constraint", () => {
     it(`refuses ${problem.slice(0, 60)}`, () => refused(constrained(constraint), problem));
   }
 
-  it("has no structural tags", () => {
-    const structuralTag = constrained({ $case: "structuralTag", value: "{}" });
-    refused(structuralTag, "sampling_params.structural_tag: this engine has no structural tags", "UNIMPLEMENTED");
+  it("hands a structural tag on, and refuses one that is no JSON object", () => {
+    const tagged = (value: string) => constrained({ $case: "structuralTag", value });
+    assert.deepEqual(validate(tagged('{"type":"structural_tag"}')).sampling.constraint, {
+      kind: "structural-tag",
+      source: '{"type":"structural_tag"}',
+    });
+    const field = "sampling_params.structural_tag";
+    refused(tagged(""), `${field}: empty`);
+    refused(tagged("{"), `${field}: not JSON, got "{"; must be a JSON object`);
+    refused(tagged("[]"), `${field}: no object`);
   });
 });
 
