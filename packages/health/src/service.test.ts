@@ -315,7 +315,7 @@ suite("grpc.health.v1", () => {
     await handler({ service: "" }, call);
     await handler({ service: "plain" }, call);
     await handler({ service: "" }, { signal });
-    await assert.rejects(handler({ service: "unknown" }, call), { code: 5 });
+    await assert.rejects(async () => handler({ service: "unknown" }, call), { code: 5 });
     assert.deepEqual(trailers, [["x-reason", "starting"]]);
     assert.deepEqual(asked.slice(0, 4), ["before ", "annotate ", "before plain", "annotate plain"]);
     assert.ok(!asked.includes("annotate unknown"));

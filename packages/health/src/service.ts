@@ -33,8 +33,9 @@ export type HealthMethod = {
   encodeResponse(response: unknown): Uint8Array;
   /** The answer ends only when somebody ends it, so a server that drains must not wait for it. */
   readonly openEnded?: boolean;
-} & (
-  | { readonly kind: "unary"; readonly handler: (request: unknown, call: HealthCall) => Promise<unknown> }
+} & /** Answers at once, or with a promise; throws or rejects for a status that is not OK. */
+(
+  | { readonly kind: "unary"; readonly handler: (request: unknown, call: HealthCall) => unknown }
   | { readonly kind: "server-streaming"; readonly handler: (request: unknown, call: HealthWatchCall) => Promise<void> }
 );
 
@@ -56,13 +57,22 @@ export interface HealthService {
 export function createHealthService(table: StatusTable, options: HealthServiceOptions = {}): HealthService {
   const { annotate, beforeCheck, maxListedServices = 100 } = options;
 
-  const check = async ({ service }: HealthCheckRequest, call: HealthCall): Promise<HealthCheckResponse> => {
-    await beforeCheck?.(service);
+  const answerCheck = ({ service }: HealthCheckRequest, call: HealthCall): HealthCheckResponse => {
     const status = table.get(service);
     if (status === undefined) throw new HealthStatusError(StatusCode.NOT_FOUND, `Unknown service: ${service}`);
-    for (const [key, value] of Object.entries(annotate?.(service) ?? {})) call.setTrailer?.(key, value);
+    const trailers = annotate?.(service);
+    if (trailers !== undefined) for (const [key, value] of Object.entries(trailers)) call.setTrailer?.(key, value);
     return { status };
   };
+
+  // Without a promise where nothing is waited for: it is half of what a Check costs (bench/transport).
+  const check =
+    beforeCheck === undefined
+      ? answerCheck
+      : async (request: HealthCheckRequest, call: HealthCall): Promise<HealthCheckResponse> => {
+          await beforeCheck(request.service);
+          return answerCheck(request, call);
+        };
 
   const list = async (): Promise<HealthListResponse> => {
     await beforeCheck?.("");

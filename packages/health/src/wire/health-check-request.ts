@@ -9,6 +9,9 @@ export interface HealthCheckRequest {
   readonly service: string;
 }
 
+/** What most ask for. */
+const wholeServer: HealthCheckRequest = Object.freeze({ service: "" });
+
 /** Throws a RangeError for a name over 1024 bytes or not valid Unicode. */
 export function encodeHealthCheckRequest(request: HealthCheckRequest): Uint8Array {
   assertServiceName(request.service);
@@ -17,6 +20,7 @@ export function encodeHealthCheckRequest(request: HealthCheckRequest): Uint8Arra
 
 /** Throws {@link WireError} on malformed bytes, invalid UTF-8 and a name over 1024 bytes. Unknown fields are skipped. */
 export function decodeHealthCheckRequest(bytes: Uint8Array): HealthCheckRequest {
+  if (bytes.length === 0) return wholeServer;
   const reader = new ProtobufReader(bytes, "HealthCheckRequest");
   let service = "";
   for (let field = reader.nextField(); field !== undefined; field = reader.nextField()) {

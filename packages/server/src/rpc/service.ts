@@ -1,4 +1,4 @@
-import type { BidiStreamingHandler, ServerStreamingHandler, UnaryHandler } from "./call.ts";
+import type { BidiStreamingHandler, Call, ServerStreamingHandler, UnaryHandler } from "./call.ts";
 
 /**
  * One method of a service, ready to be served: its name on the wire, its codec and the handler that answers.
@@ -13,8 +13,9 @@ export type Method = {
   encodeResponse(response: unknown): Uint8Array;
   /** The answer ends only when somebody ends it (a watch, a subscription), so a drain does not wait for it. */
   readonly openEnded?: boolean;
-} & (
-  | { readonly kind: "unary"; readonly handler: UnaryHandler<unknown, unknown> }
+} & /** A {@link UnaryHandler}, or one that answers at once, which spares a promise for each call. */
+(
+  | { readonly kind: "unary"; readonly handler: (request: unknown, call: Call) => unknown }
   | { readonly kind: "server-streaming"; readonly handler: ServerStreamingHandler<unknown, unknown> }
   | { readonly kind: "bidi-streaming"; readonly handler: BidiStreamingHandler<unknown, unknown> }
 );

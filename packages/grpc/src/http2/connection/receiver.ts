@@ -16,9 +16,10 @@ import { Budget } from "./budget.ts";
 import { bandwidthPing, type ControlFrames, goAwayPing } from "./control-frames.ts";
 import { checkBlockBytes, FieldBlock } from "./field-block.ts";
 import { FrameReader } from "./frame-reader.ts";
+import { KnownRequests } from "./known-requests.ts";
 import { PingPolice } from "./ping-police.ts";
 import { ReceiveWindow } from "./receive-window.ts";
-import { areTrailersWellFormed, readRequestFields } from "./request-fields.ts";
+import { areTrailersWellFormed, type RequestFields, readRequestFields } from "./request-fields.ts";
 import type { Sender } from "./sender.ts";
 import { Stream, type StreamOwner } from "./stream.ts";
 import type { StreamTable } from "./stream-table.ts";
@@ -59,6 +60,9 @@ export class Receiver {
   readonly #pings: PingPolice;
   readonly #estimate: BandwidthEstimate;
   readonly #window: ReceiveWindow;
+  readonly #known = new KnownRequests();
+  /** Of the last request that was well-formed. */
+  #lastFields: readonly string[] = [];
   #settings: number = clientSettings.awaited;
   #block: FieldBlock | undefined;
   #nowMs: number;
@@ -296,15 +300,29 @@ export class Receiver {
   #fieldBlock(flags: number, id: number, bytes: Uint8Array, start: number, end: number): void {
     const { maxHeaderBlockBytes, maxHeaderListBytes } = this.#limits;
     checkBlockBytes(end - start, maxHeaderBlockBytes);
+    const last = (flags & FrameFlag.END_STREAM) !== 0;
+    if (id > this.#table.lastSeenId) {
+      const known = this.#known.find(bytes, start, end, this.#decoder.generation);
+      if (known !== undefined) {
+        if (this.#admits(id)) this.#request(id, known, false, last);
+        return;
+      }
+    }
     const list = this.#decoder.decode(bytes, start, end, maxHeaderListBytes);
     const tooLarge = list.bytes > maxHeaderListBytes;
     // A small block that unfolds to very much is paid for by its size, because decoding it was the work.
     if (tooLarge) this.#charge(list.bytes >> 12);
-    const last = (flags & FrameFlag.END_STREAM) !== 0;
     const stream = this.#table.open.get(id);
     if (stream !== undefined) this.#trailers(stream, list.fields, last);
     else if (id <= this.#table.lastSeenId) this.#charge(1);
-    else this.#request(id, list.fields, tooLarge, last);
+    else if (this.#admits(id)) {
+      const request = tooLarge ? oversizedRequest : readRequestFields(list.fields, this.#lastFields);
+      if (request !== undefined && !tooLarge) {
+        this.#lastFields = list.fields;
+        this.#known.keep({ bytes, start, end }, this.#decoder.generation, list.bytes, request);
+      }
+      this.#request(id, request, tooLarge, last);
+    }
   }
 
   #trailers(stream: Stream, fields: readonly string[], last: boolean): void {
@@ -320,20 +338,24 @@ export class Receiver {
     stream.handler?.onData(noBytes, 0, 0, true);
   }
 
-  #request(id: number, fields: readonly string[], tooLarge: boolean, last: boolean): void {
+  /** Whether a new request may come now. */
+  #admits(id: number): boolean {
     this.#table.lastSeenId = id;
     // RFC 9113 section 6.8: what comes after the last number of GOAWAY is passed over; the client tries elsewhere.
     if (!this.#owner.takesRequests) {
       this.#charge(1);
-      return;
+      return false;
     }
     this.#table.lastTakenId = id;
     const { maxConcurrentStreams, maxPendingResponseBytes } = this.#limits;
     if (this.#table.busyStreams >= maxConcurrentStreams || this.#sender.pendingBytes > maxPendingResponseBytes) {
       this.#resetById(id, "REFUSED_STREAM");
-      return;
+      return false;
     }
-    const request = tooLarge ? oversizedRequest : readRequestFields(fields);
+    return true;
+  }
+
+  #request(id: number, request: RequestFields | undefined, tooLarge: boolean, last: boolean): void {
     if (request === undefined || (last && request.contentLength > 0)) {
       this.#resetById(id, "PROTOCOL_ERROR");
       return;
