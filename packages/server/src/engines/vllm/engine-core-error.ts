@@ -33,5 +33,7 @@ export function engineErrorOf(thrown: unknown): EngineError {
 function protoFieldOf(field: string): string {
   if (field.startsWith("prompt_token_ids")) return field.replace("prompt_token_ids", "tokenized.input_ids");
   if (["request_id", "priority"].includes(field)) return field;
-  return `sampling_params.${field.replace(/^sampling_params\./, "")}`;
+  // The proto has the constraints beside the other parameters, and a name of its own for one.
+  const name = field.replace(/^sampling_params\./, "").replace(/^structured_outputs\./, "");
+  return `sampling_params.${name === "json" ? "json_schema" : name}`;
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { DeathCause, EngineCoreError, EngineCoreOutputs, ReadyFacts } from "@tokenwire/engine-core";
+import type { DeathCause, EngineCoreError, ReadyFacts } from "@tokenwire/engine-core";
 import type { Engine, StateListener } from "../../engine/engine.ts";
 import { EngineError } from "../../engine/errors.ts";
 import type { EngineLoad, ModelFacts, TokenizerFile } from "../../engine/facts.ts";
@@ -13,11 +13,10 @@ import { engineErrorOf } from "./engine-core-error.ts";
 import { EngineLink, type EngineLinkOptions, type LinkedEngines } from "./engine-link.ts";
 import { readModel } from "./model/read-model.ts";
 import { type OpenEmbedding, type OpenOutput, type OpenRequest, OpenWork } from "./open-work.ts";
-import { embeddingOf } from "./output/embedding.ts";
 import { OutputSequence } from "./output/output-sequence.ts";
+import { OutputIntake } from "./output-intake.ts";
 import { Ranks } from "./ranks.ts";
 import { type CoreRequest, CoreRequests } from "./request/core-requests.ts";
-import { stepOutputOf } from "./step-output.ts";
 
 export type VllmEngineOptions = EngineLinkOptions;
 
@@ -33,19 +32,20 @@ export function createVllmEngine(options: VllmEngineOptions): Engine {
   return new VllmEngine(options);
 }
 
+const badFrameLogEveryMs = 1_000;
+
 /** What is there from the moment that the engines were ready. */
 interface Running extends LinkedEngines {
   readonly requests: CoreRequests;
   readonly ranks: Ranks;
 }
 
-type CoreOutput = EngineCoreOutputs["outputs"][number];
-
 class VllmEngine implements Engine {
   readonly name = "vllm";
   readonly #options: VllmEngineOptions;
   readonly #listeners = new Set<StateListener>();
   readonly #work = new OpenWork();
+  readonly #intake: OutputIntake;
   readonly #link: EngineLink;
   readonly #starting = new AbortController();
   /** Begins every id that we give an engine: an earlier front end may have left requests of its own there. */
@@ -53,17 +53,24 @@ class VllmEngine implements Engine {
   #ids = 0;
   #state: EngineState = { t: "idle" };
   #running: Running | undefined;
-  #steps = 0;
-  #generatedTokens = 0;
-  #receivedAtMs: number | undefined;
+  #badFrameLoggedAtMs = Number.NEGATIVE_INFINITY;
   #pausedBecause: string | undefined;
   #tokenizerFiles: Promise<readonly TokenizerFile[]> | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: VllmEngineOptions) {
     this.#options = options;
+    this.#intake = new OutputIntake({
+      work: this.#work,
+      log: options.log,
+      abort: ({ rank, coreId }) => this.#link.client?.abort(rank, [coreId]),
+      takeBack: (request) => this.#takeBack(request),
+    });
     this.#link = new EngineLink(options, {
-      onOutputs: (message) => this.#receive(message),
+      onOutputs: (message) => {
+        this.#running?.ranks.received(message);
+        this.#intake.receive(message);
+      },
       onDeath: (rank, cause, error) => this.#died(rank, cause, error.message),
       onReturn: (rank, facts) => this.#returned(rank, facts),
       onBadFrame: (error) => this.#badFrame(error),
@@ -79,7 +86,7 @@ class VllmEngine implements Engine {
   }
 
   get progress(): EngineProgress | undefined {
-    const receivedAtMs = this.#receivedAtMs;
+    const { steps, generatedTokens, receivedAtMs } = this.#intake;
     if (receivedAtMs === undefined || this.#running === undefined) return undefined;
     let runningRequests = 0;
     let waitingRequests = 0;
@@ -87,8 +94,7 @@ class VllmEngine implements Engine {
       runningRequests += load.runningRequests;
       waitingRequests += load.waitingRequests;
     }
-    const counts = { steps: this.#steps, generatedTokens: this.#generatedTokens };
-    return { ...counts, runningRequests, waitingRequests, receivedAtMs };
+    return { steps, generatedTokens, runningRequests, waitingRequests, receivedAtMs };
   }
 
   get processIds(): readonly number[] {
@@ -299,78 +305,6 @@ class VllmEngine implements Engine {
     return requestId;
   }
 
-  /** One message holds all that a step of one engine has to say: a single pass, and nothing is made per token but its delta. */
-  #receive(message: EngineCoreOutputs): void {
-    const { outputs } = message;
-    this.#receivedAtMs = performance.now();
-    this.#running?.ranks.received(message);
-    if (outputs.length === 0) return;
-    this.#steps += 1;
-    for (const output of outputs) {
-      const entry = this.#work.find(output.requestId);
-      // Nobody here waits for what was on its way when it was aborted.
-      if (entry === undefined) continue;
-      try {
-        if (entry.t === "output") this.#step(entry, output);
-        else this.#embedded(entry, output);
-      } catch (thrown) {
-        this.#broke(entry, thrown);
-      }
-    }
-  }
-
-  /** What one request makes of its output must not end those of the others. */
-  #broke(entry: OpenOutput | OpenEmbedding, thrown: unknown): void {
-    this.#options.log.error(
-      { engine: this.name, reason: "output-failed", err: thrown },
-      "an output could not be taken",
-    );
-    const error = new EngineError("internal", "an output of the engine could not be taken", { cause: thrown });
-    if (entry.t === "embedding") {
-      this.#work.embeddingEnded(entry);
-      entry.reject(error);
-    } else if (this.#isOpen(entry.request)) {
-      this.#fail(entry.request, error);
-    }
-  }
-
-  #step(entry: OpenOutput, output: CoreOutput): void {
-    const { sequence, load } = entry;
-    const hadBegun = sequence.hasBegun;
-    const tokens = output.newTokenIds.length;
-    this.#generatedTokens += tokens;
-    const after = sequence.step(stepOutputOf(output));
-    if (!hadBegun && sequence.hasBegun) load.began(sequence);
-    entry.tokens += tokens;
-    load.generated(tokens);
-    switch (after) {
-      case "goes on":
-        return;
-      case "cut":
-        this.#link.client?.abort(entry.rank, [entry.coreId]);
-        this.#work.outputEnded(entry);
-        return;
-      case "ended":
-        this.#work.outputEnded(entry);
-        return;
-      case "failed":
-        this.#work.outputEnded(entry);
-        for (const other of this.#takeBack(entry.request)) other.sequence.silence();
-        return;
-    }
-  }
-
-  #embedded(entry: OpenEmbedding, { poolingOutput, finishReason, error }: CoreOutput): void {
-    if (poolingOutput === undefined && finishReason === undefined) return;
-    this.#work.embeddingEnded(entry);
-    if (poolingOutput !== undefined) {
-      entry.resolve(embeddingOf(poolingOutput, entry.promptTokens));
-      return;
-    }
-    const because = error ?? `it ended it with ${finishReason}`;
-    entry.reject(new EngineError("unavailable", `the engine pooled nothing: ${because}`));
-  }
-
   /** Ends a request's outputs in the engines; the answer is what they were. */
   #takeBack(request: OpenRequest): readonly OpenOutput[] {
     const outputs = this.#work.closeRequest(request);
@@ -406,7 +340,12 @@ class VllmEngine implements Engine {
 
   /** Outputs that were lost leave holes in streams that nobody could see: better an end that is told. */
   #badFrame(error: EngineCoreError): void {
-    this.#options.log.error({ engine: this.name, reason: "bad-frame", err: error }, error.message);
+    const nowMs = performance.now();
+    // An engine of an unknown version may send one with every step.
+    if (nowMs - this.#badFrameLoggedAtMs >= badFrameLogEveryMs) {
+      this.#badFrameLoggedAtMs = nowMs;
+      this.#options.log.error({ engine: this.name, reason: "bad-frame", err: error }, error.message);
+    }
     const { fault } = error;
     if (fault.kind !== "bad-frame" || fault.lostOutputsOf === undefined) return;
     this.#failOnRank(fault.lostOutputsOf, new EngineError("unavailable", `outputs were lost: ${error.message}`));
