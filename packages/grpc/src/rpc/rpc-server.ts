@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { Connection } from "../http2/connection/connection.ts";
+import type { RequestFields } from "../http2/connection/request-fields.ts";
 import type { Stream } from "../http2/connection/stream.ts";
 import type { Limits } from "../limits.ts";
 import { endWithStatus, PlainAnswer } from "./answers.ts";
@@ -8,7 +9,7 @@ import { acceptedEncodings } from "./compression.ts";
 import { Deadlines } from "./deadlines.ts";
 import { type Interceptor, intercepted } from "./interceptor.ts";
 import { type CallObserver, CallRecord } from "./observer.ts";
-import { readRequestHead } from "./request-head.ts";
+import { type RequestHead, readRequestHead } from "./request-head.ts";
 import { noRoom, type RequestMemory } from "./request-messages.ts";
 import { type CallOwner, deadlineExceeded, ServerCall } from "./server-call.ts";
 import type { Method, Service } from "./service.ts";
@@ -331,7 +332,7 @@ export class RpcConnection implements CallOwner {
       endWithStatus(stream, StatusCode.RESOURCE_EXHAUSTED, details, []);
       return;
     }
-    const head = readRequestHead(stream.request);
+    const head = headOf(stream.request);
     switch (head.t) {
       case "http":
         stream.handler = new PlainAnswer(stream, head.status, head.text);
@@ -368,6 +369,15 @@ export class RpcConnection implements CallOwner {
   #refusalOf(service: Service): GrpcStatusError | undefined {
     return this.#server.hasRoom(0) ? this.#server.refusalOf(service) : noRoom();
   }
+}
+
+/** A request's head, read once where the connection knows the request again. */
+function headOf(request: RequestFields): RequestHead {
+  const noted = request.note as RequestHead | undefined;
+  if (noted !== undefined) return noted;
+  const head = readRequestHead(request);
+  request.note = head;
+  return head;
 }
 
 /** What is said back of a client's words. A few bytes of HPACK can stand for many, so all of it would multiply them. */

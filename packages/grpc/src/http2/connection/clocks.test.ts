@@ -116,6 +116,7 @@ describe("request fields", () => {
       authority: "h",
       contentLength: 12,
       fields: ["content-length", "12", "a", "b"],
+      note: undefined,
     });
     assert.equal(readRequestFields([":method", "CONNECT", ":authority", "h"])?.path, "");
   });

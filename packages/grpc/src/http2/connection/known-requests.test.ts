@@ -7,7 +7,15 @@ import { KnownRequests } from "./known-requests.ts";
 import { readRequestFields } from "./request-fields.ts";
 
 const target = [":method", "POST", ":scheme", "http", ":path", "/a.B/C"];
-const request = { method: "POST", path: "/a", scheme: "http", authority: "", fields: [], contentLength: -1 };
+const request = {
+  method: "POST",
+  path: "/a",
+  scheme: "http",
+  authority: "",
+  fields: [],
+  contentLength: -1,
+  note: undefined,
+};
 
 suite("known requests", () => {
   test("a block of indices is known while the table stands", () => {

@@ -470,4 +470,12 @@ export class Receiver {
 }
 
 const noBytes = new Uint8Array();
-const oversizedRequest = { method: "", path: "", scheme: "", authority: "", fields: [], contentLength: -1 };
+const oversizedRequest = {
+  method: "",
+  path: "",
+  scheme: "",
+  authority: "",
+  fields: [],
+  contentLength: -1,
+  note: undefined,
+};

@@ -13,7 +13,7 @@ export interface RequestFields {
    * For who takes the requests, to keep what it read out of these fields: requests with the same field block share this
    * object.
    */
-  note?: unknown;
+  note: unknown;
 }
 
 /** Tokens in lower case (RFC 9110 section 5.6.2, RFC 9113 section 8.2.1). */
@@ -77,7 +77,15 @@ export function readRequestFields(list: readonly string[], good: readonly string
   const isConnect = method === "CONNECT";
   const hasTarget = isConnect ? path === undefined && scheme === undefined : Boolean(path) && Boolean(scheme);
   if (method === undefined || method === "" || !hasTarget) return undefined;
-  return { method, path: path ?? "", scheme: scheme ?? "", authority: authority ?? "", fields, contentLength };
+  return {
+    method,
+    path: path ?? "",
+    scheme: scheme ?? "",
+    authority: authority ?? "",
+    fields,
+    contentLength,
+    note: undefined,
+  };
 }
 
 /** Whether a trailing field section is well-formed: no pseudo-fields, nothing of HTTP/1.1's. */
