@@ -11,10 +11,11 @@ export type Method = {
   readonly name: string;
   decodeRequest(bytes: Uint8Array): unknown;
   encodeResponse(response: unknown): Uint8Array;
+  /** Writes a response straight into the transport's output; used in place of `encodeResponse` where given. */
+  encodeInto?(response: unknown, writer: MessageWriter): void;
   /** The answer ends only when somebody ends it (a watch, a subscription), so a drain does not wait for it. */
   readonly openEnded?: boolean;
-} & /** A {@link UnaryHandler}, or one that answers at once, which spares a promise for each call. */
-(
+} /** A {@link UnaryHandler}, or one that answers at once, which spares a promise for each call. */ & (
   | { readonly kind: "unary"; readonly handler: (request: unknown, call: Call) => unknown }
   | { readonly kind: "server-streaming"; readonly handler: ServerStreamingHandler<unknown, unknown> }
   | { readonly kind: "bidi-streaming"; readonly handler: BidiStreamingHandler<unknown, unknown> }
@@ -41,9 +42,21 @@ export interface RequestCodec<Request> {
   decode(bytes: Uint8Array): Request;
 }
 
+/** Where an encoder writes a message into a transport's output: up to so many bytes behind `at` after `reserve`. */
+export interface MessageWriter {
+  /** The buffer to write in; another one after {@link reserve} when it was too small. */
+  readonly bytes: Uint8Array;
+  /** The next byte to write. */
+  at: number;
+  /** Makes sure that `size` bytes may be written at `at`. */
+  reserve(size: number): void;
+}
+
 /** Writes a response; generated messages are one. */
 export interface ResponseCodec<Response> {
   encode(message: Response): { finish(): Uint8Array };
+  /** For the messages that come most: writes the same bytes without a buffer of their own. */
+  encodeInto?(message: Response, writer: MessageWriter): void;
 }
 
 /** Defines a unary method from generated messages and its handler. */
@@ -91,8 +104,12 @@ export function bidiStreaming<Request, Response>(
 }
 
 function codec<Request, Response>(request: RequestCodec<Request>, response: ResponseCodec<Response>) {
+  const { encodeInto } = response;
   return {
     decodeRequest: (bytes: Uint8Array): unknown => request.decode(bytes),
     encodeResponse: (message: unknown): Uint8Array => response.encode(message as Response).finish(),
+    ...(encodeInto === undefined
+      ? {}
+      : { encodeInto: (message: unknown, writer: MessageWriter): void => encodeInto(message as Response, writer) }),
   };
 }

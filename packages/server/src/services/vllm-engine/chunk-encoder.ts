@@ -19,6 +19,23 @@ export const generateResponseCodec: ResponseCodec<GenerateResponse> = {
     if (message.response?.$case !== "chunk") return GenerateResponse.encode(message);
     return new EncodedMessage(encodeChunkResponse(message.response.value));
   },
+  encodeInto(message, writer) {
+    if (message.response?.$case !== "chunk") {
+      const bytes = GenerateResponse.encode(message).finish();
+      writer.reserve(bytes.length);
+      writer.bytes.set(bytes, writer.at);
+      writer.at += bytes.length;
+      return;
+    }
+    const chunk = message.response.value;
+    const chunkSize = sizeOfChunk(chunk);
+    const size = 1 + sizeOfVarint(chunkSize) + chunkSize;
+    writer.reserve(size);
+    const { bytes, at } = writer;
+    bytes[at] = 0x0a;
+    writeChunk(bytes, writeVarint(bytes, at + 1, chunkSize), chunk);
+    writer.at = at + size;
+  },
 };
 
 class EncodedMessage {
@@ -60,7 +77,7 @@ function sizeOfChunk(chunk: GenerateStreamChunk): number {
   return size;
 }
 
-function writeChunk(buffer: Buffer, start: number, chunk: GenerateStreamChunk): void {
+function writeChunk(buffer: Uint8Array, start: number, chunk: GenerateStreamChunk): void {
   const { outputLogprobs, inputLogprobs } = chunk;
   let at = writePackedVarints(buffer, start, 0x0a, chunk.tokenIds);
   if (chunk.promptTokens !== 0) at = writeUint32(buffer, at, 0x10, chunk.promptTokens);
@@ -83,7 +100,7 @@ function sizeOfOutputLogprobs(logprobs: OutputLogProbs): number {
   return size;
 }
 
-function writeOutputLogprobs(buffer: Buffer, start: number, logprobs: OutputLogProbs): number {
+function writeOutputLogprobs(buffer: Uint8Array, start: number, logprobs: OutputLogProbs): number {
   const at = writePackedFloats(buffer, start, 0x0a, logprobs.tokenLogprobs);
   return writeTops(buffer, writePackedVarints(buffer, at, 0x12, logprobs.tokenIds), logprobs.topLogprobs);
 }
@@ -96,14 +113,14 @@ function sizeOfInputLogprobs(logprobs: InputLogProbs): number {
   return size;
 }
 
-function writeInputLogprobs(buffer: Buffer, start: number, logprobs: InputLogProbs): number {
+function writeInputLogprobs(buffer: Uint8Array, start: number, logprobs: InputLogProbs): number {
   let at = start;
   for (const { value } of logprobs.tokenLogprobs) {
     buffer[at++] = 0x0a;
     buffer[at++] = value === undefined ? 0 : 5;
     if (value === undefined) continue;
     buffer[at++] = 0x0d;
-    at = buffer.writeFloatLE(value, at);
+    at = writeFloat(buffer, at, value);
   }
   return writeTops(buffer, writePackedVarints(buffer, at, 0x12, logprobs.tokenIds), logprobs.topLogprobs);
 }
@@ -112,7 +129,7 @@ function sizeOfTop(top: TopLogProbs): number {
   return sizeOfPackedFloats(top.values) + sizeOfPackedVarints(top.tokenIds);
 }
 
-function writeTops(buffer: Buffer, start: number, tops: readonly TopLogProbs[]): number {
+function writeTops(buffer: Uint8Array, start: number, tops: readonly TopLogProbs[]): number {
   let at = start;
   for (const top of tops) {
     at = writeUint32(buffer, at, 0x1a, sizeOfTop(top));
@@ -131,11 +148,20 @@ function sizeOfPackedFloats(values: readonly number[]): number {
   return values.length === 0 ? 0 : sizeOfField(values.length * 4);
 }
 
-function writePackedFloats(buffer: Buffer, start: number, tag: number, values: readonly number[]): number {
+function writePackedFloats(buffer: Uint8Array, start: number, tag: number, values: readonly number[]): number {
   if (values.length === 0) return start;
   let at = writeUint32(buffer, start, tag, values.length * 4);
-  for (const value of values) at = buffer.writeFloatLE(value, at);
+  for (const value of values) at = writeFloat(buffer, at, value);
   return at;
+}
+
+const floatBytes = new Uint8Array(4);
+const floatView = new DataView(floatBytes.buffer);
+
+function writeFloat(buffer: Uint8Array, at: number, value: number): number {
+  floatView.setFloat32(0, value, true);
+  for (let i = 0; i < 4; i += 1) buffer[at + i] = floatBytes[i] as number;
+  return at + 4;
 }
 
 function sizeOfPackedVarints(values: readonly number[]): number {
@@ -148,14 +174,14 @@ function sizeOfVarints(values: readonly number[]): number {
   return size;
 }
 
-function writePackedVarints(buffer: Buffer, start: number, tag: number, values: readonly number[]): number {
+function writePackedVarints(buffer: Uint8Array, start: number, tag: number, values: readonly number[]): number {
   if (values.length === 0) return start;
   let at = writeUint32(buffer, start, tag, sizeOfVarints(values));
   for (const value of values) at = writeVarint(buffer, at, value);
   return at;
 }
 
-function writeUint32(buffer: Buffer, start: number, tag: number, value: number): number {
+function writeUint32(buffer: Uint8Array, start: number, tag: number, value: number): number {
   buffer[start] = tag;
   return writeVarint(buffer, start + 1, value);
 }
@@ -167,7 +193,7 @@ function sizeOfVarint(value: number): number {
   return value < 0x1000_0000 ? 4 : 5;
 }
 
-function writeVarint(buffer: Buffer, start: number, value: number): number {
+function writeVarint(buffer: Uint8Array, start: number, value: number): number {
   let at = start;
   let rest = value;
   while (rest > 0x7f) {
