@@ -60,7 +60,8 @@ export class EngineProcess {
 
   /** Looks whether the process still runs, for who has a reason to think that it does not. */
   look(): void {
-    if (isRunning(this.identity)) return;
+    // The end of a child is told, and how it ended with it: looking would often be earlier and know less.
+    if (!this.isAdopted || isRunning(this.identity)) return;
     this.#end();
   }
 
