@@ -36,6 +36,20 @@ export function endWithStatus(stream: Stream, code: StatusCode, details: string,
   else stream.sendHeaders(trailersOnly, fields, true);
 }
 
+/** Ends a stream well that may have had no message. */
+export function endWithOk(stream: Stream, headers: readonly string[], trailers: readonly string[]): void {
+  stream.sendHeaders(trailersOnly, headers, false);
+  stream.sendTrailers(okTrailers, trailers);
+}
+
+/** Trailing metadata, or none: what the client would refuse takes the status with it. */
+export function fitting(trailers: readonly string[], maxListBytes: number): readonly string[] {
+  let bytes = 0;
+  for (const text of trailers) bytes += text.length + 16;
+  const statusBytes = 1024;
+  return bytes + statusBytes <= maxListBytes ? trailers : [];
+}
+
 /** Answers a request that is not gRPC once it has come whole. */
 export class PlainAnswer implements StreamHandler {
   readonly #stream: Stream;

@@ -91,3 +91,10 @@ function textValue(key: string, value: MetadataValue): string {
   if (typeof value !== "string") throw new TypeError(`"${key}" takes a string; bytes go under a key that ends in -bin`);
   return value.replace(unsendable, "?").trim();
 }
+
+/** Characters of a field list, each one byte. */
+export function fieldBytes(fields: readonly string[]): number {
+  let bytes = 0;
+  for (let i = 0; i < fields.length; i += 1) bytes += (fields[i] as string).length;
+  return bytes;
+}

@@ -5,13 +5,15 @@ import type { RequestFields } from "../http2/connection/request-fields.ts";
 import type { Stream } from "../http2/connection/stream.ts";
 import type { Limits } from "../limits.ts";
 import { endWithStatus, PlainAnswer } from "./answers.ts";
+import { deadlineExceeded } from "./call-ends.ts";
+import type { CallOwner } from "./call-owner.ts";
 import { acceptedEncodings } from "./compression.ts";
 import { Deadlines } from "./deadlines.ts";
 import { type Interceptor, intercepted } from "./interceptor.ts";
 import { type CallObserver, CallRecord } from "./observer.ts";
 import { type RequestHead, readRequestHead } from "./request-head.ts";
 import { noRoom, type RequestMemory } from "./request-messages.ts";
-import { type CallOwner, deadlineExceeded, ServerCall } from "./server-call.ts";
+import { ServerCall } from "./server-call.ts";
 import type { Method, Service } from "./service.ts";
 import { GrpcStatusError, StatusCode } from "./status.ts";
 

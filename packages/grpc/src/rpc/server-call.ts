@@ -1,42 +1,22 @@
 import type { Connection } from "../http2/connection/connection.ts";
 import type { Stream, StreamHandler } from "../http2/connection/stream.ts";
 import { readUint32 } from "../http2/frame/frame-header.ts";
-import { answerHeaders, endWithStatus, gzipAnswerHeaders, okTrailers, trailersOnly } from "./answers.ts";
+import { answerHeaders, endWithOk, endWithStatus, fitting, gzipAnswerHeaders, okTrailers } from "./answers.ts";
 import type { BidiStreamingCall } from "./call.ts";
+import { cancelled, deadlineExceeded, requestTimedOut } from "./call-ends.ts";
+import type { CallOwner } from "./call-owner.ts";
 import { acceptsGzip } from "./compression.ts";
 import type { Expiring } from "./deadlines.ts";
+import { decodeRequest } from "./decode-request.ts";
 import { messagePrefixBytes } from "./message-reader.ts";
-import { appendMetadata, FieldMetadata, metadataFields, type RequestMetadata } from "./metadata.ts";
+import { appendMetadata, FieldMetadata, fieldBytes, metadataFields, type RequestMetadata } from "./metadata.ts";
 import type { CallRecord } from "./observer.ts";
 import type { RequestHead } from "./request-head.ts";
-import { type MessageTarget, type RequestMemory, RequestMessages } from "./request-messages.ts";
+import { type MessageTarget, RequestMessages } from "./request-messages.ts";
 import { RequestStream } from "./request-stream.ts";
 import { sendMessage } from "./response-messages.ts";
 import type { Method } from "./service.ts";
 import { GrpcStatusError, type MetadataValue, StatusCode } from "./status.ts";
-
-/** What a call needs of the server that it belongs to. */
-export interface CallOwner {
-  readonly memory: RequestMemory;
-  readonly maxReceiveMessageBytes: number;
-  readonly peer: string;
-  /** A wall-clock time for one of the connection's clock. */
-  wallMs(atMs: number): number;
-  nowMs(): number;
-  /** Watches over the call's deadline from the end of this turn on. */
-  watch(call: ServerCall): void;
-  unwatch(call: ServerCall, bucket: number): void;
-  /** What counts this call for the server's observer; undefined without one. */
-  observe(call: ServerCall): CallRecord | undefined;
-  /** What a handler is told that a call ended with. */
-  signalReason(status: GrpcStatusError): unknown;
-  /** A handler failed by a bug; answers the sentence that the client gets. */
-  handlerFailed(path: string, error: unknown): string;
-  /** A handler failed after its call had been ended for another reason. */
-  lateFailure(path: string, error: unknown): void;
-  /** The last byte was written or the client is gone, and the handler has returned. */
-  ended(call: ServerCall): void;
-}
 
 /** A call that the client resets this close to its deadline ended because of it: its timer and ours are not in step. */
 const deadlineToleranceMs = 10;
@@ -85,7 +65,7 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     owner: CallOwner,
   ) {
     this.path = stream.request.path;
-    this.metadataBytes = bytesOf(stream.request.fields);
+    this.metadataBytes = fieldBytes(stream.request.fields);
     this.method = method;
     this.#connection = connection;
     this.#stream = stream;
@@ -203,7 +183,7 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     this.#record?.received(bytes.length);
     if (this.#takesStream) {
       try {
-        this.requests.message(this.#decode(bytes));
+        this.requests.message(decodeRequest(this.method, bytes));
       } catch (thrown) {
         this.#failRequests(thrown as GrpcStatusError);
       }
@@ -289,13 +269,13 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
       const { method } = this;
       switch (method.kind) {
         case "unary": {
-          const response = method.handler(this.#decode(request), this);
+          const response = method.handler(decodeRequest(this.method, request ?? noBytes), this);
           if (response instanceof Promise) this.#whenDone(response, true);
           else this.#answer(response);
           return;
         }
         case "server-streaming":
-          this.#whenDone(method.handler(this.#decode(request), this), false);
+          this.#whenDone(method.handler(decodeRequest(this.method, request ?? noBytes), this), false);
           return;
         case "client-streaming":
           this.#whenDone(method.handler(this), true);
@@ -379,28 +359,15 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     this.#settle(sent.code);
     if (!this.#stream.open) return;
     if (status.code === StatusCode.OK) {
-      this.sendOk(trailers);
+      // An error with the code OK is a strange way to end well, and it is one.
+      endWithOk(this.#stream, this.#headers ?? noFields, trailers);
       return;
     }
     if (this.#headers !== undefined && !this.#stream.headersSent) {
       trailers.unshift(...this.#headers);
       this.#headers = undefined;
     }
-    endWithStatus(this.#stream, sent.code, sent.message, this.#fitting(trailers));
-  }
-
-  /** An error with the code OK is a strange way to end well, and it is one. */
-  sendOk(trailers: readonly string[]): void {
-    this.#stream.sendHeaders(trailersOnly, this.#headers ?? noFields, false);
-    this.#stream.sendTrailers(okTrailers, trailers);
-  }
-
-  /** Metadata that the client would refuse takes the status with it, so then it stays behind. */
-  #fitting(trailers: string[]): readonly string[] {
-    let bytes = 0;
-    for (const text of trailers) bytes += text.length + 16;
-    const statusBytes = 1024;
-    return bytes + statusBytes <= this.#connection.peerMaxHeaderListBytes ? trailers : noFields;
+    endWithStatus(this.#stream, sent.code, sent.message, fitting(trailers, this.#connection.peerMaxHeaderListBytes));
   }
 
   #settle(code: StatusCode): void {
@@ -431,43 +398,11 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     this.#room = undefined;
   }
 
-  #decode(bytes: Uint8Array | undefined): unknown {
-    try {
-      return this.method.decodeRequest(bytes ?? noBytes);
-    } catch (thrown) {
-      const status = GrpcStatusError.from(thrown);
-      if (status !== undefined) throw status;
-      const problem = thrown instanceof Error ? thrown.message : String(thrown);
-      throw GrpcStatusError.of("INVALID_ARGUMENT", `the request is not a valid message: ${problem}`, {
-        cause: thrown,
-      });
-    }
-  }
-
   #send(message: unknown): void {
     this.sendHeaders();
     const bytes = sendMessage(this.#connection, this.#stream, this.method, message, this.#gzip);
     this.#record?.sent(bytes);
   }
-}
-
-/** How a call ends whose deadline has passed. */
-export function deadlineExceeded(): GrpcStatusError {
-  return GrpcStatusError.of("DEADLINE_EXCEEDED", "the deadline of the call has passed");
-}
-
-function requestTimedOut(): GrpcStatusError {
-  return GrpcStatusError.of("DEADLINE_EXCEEDED", "the request took longer to come than the server waits");
-}
-
-function cancelled(): GrpcStatusError {
-  return GrpcStatusError.of("CANCELLED", "the client cancelled the call or its connection broke");
-}
-
-function bytesOf(fields: readonly string[]): number {
-  let bytes = 0;
-  for (let i = 0; i < fields.length; i += 1) bytes += (fields[i] as string).length;
-  return bytes;
 }
 
 /** The same bytes without the rest of a large buffer, for what waits as long as a client likes. */
