@@ -36,6 +36,8 @@ export interface LinkedEngines {
 const localHandshake = "tcp://127.0.0.1:*";
 /** An engine that runs and is ours can be reached within a fraction of a second, or is beyond help. */
 const takeoverLimitMs = 10_000;
+/** It may be in the middle of a step that compiles, which takes a minute; one that is silent for longer hangs. */
+const firstAnswerLimitMs = 120_000;
 
 /**
  * The way to the engines: binds the sockets, starts the engines or takes running ones over, and waits until they are ready.
@@ -65,12 +67,10 @@ export class EngineLink {
   /** Resolves when all engines are ready. Rejects with the signal's reason; the release is the caller's in every case. */
   async connect(signal: AbortSignal): Promise<LinkedEngines> {
     this.#tenure = await takeEngineTenure(this.#options);
-    const { client, ready } = await this.#takeOverOrWait(this.#tenure, signal);
-    const tasks = await client.call(0, "get_supported_tasks", [], signal);
+    const linked = await this.#takeOverOrWait(this.#tenure, signal);
     signal.throwIfAborted();
-    this.#tenure.remember(client.remember());
-    const names = Array.isArray(tasks) ? tasks.filter((name) => typeof name === "string") : [];
-    return { client, ready, tasks: names };
+    this.#tenure.remember(linked.client.remember());
+    return linked;
   }
 
   /** Closes our sockets and stops the engines that we started, unless they are to be kept; those of others live on. */
@@ -84,23 +84,51 @@ export class EngineLink {
     await tenure?.end();
   }
 
-  async #takeOverOrWait(tenure: EngineTenure, signal: AbortSignal): Promise<Omit<LinkedEngines, "tasks">> {
+  async #takeOverOrWait(tenure: EngineTenure, signal: AbortSignal): Promise<LinkedEngines> {
     const { resume } = tenure;
     const client = await this.#bind(tenure);
     signal.throwIfAborted();
-    this.#launch(client, tenure);
     // Engines of others may come whenever they like; ours is there or will never be.
     const isOurs = resume !== undefined && this.#options.source.t === "managed";
-    if (!isOurs) return { client, ready: await client.ready(signal) };
-    const limit = AbortSignal.timeout(takeoverLimitMs);
+    if (!isOurs) {
+      this.#launch(client, tenure, this.#events.onExit);
+      return ask(client, await client.ready(signal), signal);
+    }
+    const limit = new AbortController();
+    let isTaken = false;
+    this.#launch(client, tenure, (reason, lastLines) => {
+      if (isTaken) this.#events.onExit(reason, lastLines);
+      else limit.abort();
+    });
+    let timer = setTimeout(() => limit.abort(), takeoverLimitMs);
+    const either = AbortSignal.any([signal, limit.signal]);
     try {
-      return { client, ready: await client.ready(AbortSignal.any([signal, limit])) };
+      const ready = await client.ready(either);
+      clearTimeout(timer);
+      timer = setTimeout(() => limit.abort(), firstAnswerLimitMs);
+      const linked = await ask(client, ready, either);
+      isTaken = true;
+      return linked;
     } catch (thrown) {
-      if (!limit.aborted || signal.aborted) throw thrown;
-      this.#options.log.warn({ engine: "vllm" }, "the running engine does not answer; it ends, and a new one starts");
+      if (!limit.signal.aborted || signal.aborted) throw thrown;
+      this.#options.log.warn({ engine: "vllm" }, "the running engine does not answer, or has ended; a new one starts");
       await client.close();
       await tenure.discard();
       return this.#takeOverOrWait(tenure, signal);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** A rank that is served by another process now has other facts. */
+  #rememberAgain(): void {
+    const engines = this.#client?.remember();
+    // A rank that is away is not in it, and half a state takes nothing over.
+    if (engines?.engines.length !== this.#options.dataParallelSize) return;
+    try {
+      this.#tenure?.remember(engines);
+    } catch (thrown) {
+      this.#options.log.warn({ engine: "vllm", err: thrown }, "the engines cannot be taken over at the next start");
     }
   }
 
@@ -115,11 +143,15 @@ export class EngineLink {
       engineCount: dataParallelSize,
       resume,
       ...this.#events,
+      onReturn: (rank, facts) => {
+        this.#rememberAgain();
+        this.#events.onReturn?.(rank, facts);
+      },
     });
     return this.#client;
   }
 
-  #launch(client: EngineCoreClient, tenure: EngineTenure): void {
+  #launch(client: EngineCoreClient, tenure: EngineTenure, onExit: LaunchOptions["onExit"]): void {
     const { modelPath, dataParallelSize, log } = this.#options;
     const { handshake } = client.addresses;
     this.#launched = tenure.launch({
@@ -127,12 +159,21 @@ export class EngineLink {
       handshake: hostAndPort(handshake),
       dataParallelSize,
       onProgress: this.#events.onProgress,
-      onExit: this.#events.onExit,
+      onExit,
     });
     if (this.#launched === undefined && tenure.resume === undefined) {
       log.info({ engine: "vllm", address: handshake }, "waiting for engines of vllm serve --headless");
     }
   }
+}
+
+async function ask(
+  client: EngineCoreClient,
+  ready: readonly ReadyFacts[],
+  signal: AbortSignal,
+): Promise<LinkedEngines> {
+  const tasks = await client.call(0, "get_supported_tasks", [], signal);
+  return { client, ready, tasks: Array.isArray(tasks) ? tasks.filter((name) => typeof name === "string") : [] };
 }
 
 /** A path has neither; `vllm serve` is never given one, because the flag takes TCP alone. */

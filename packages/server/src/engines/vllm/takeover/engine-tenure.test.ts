@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { MockEngineCore } from "@tokenwire/engine-core/testing";
 import { createLog } from "../../../operations/log.ts";
 import { isRunning, type ProcessIdentity } from "../process/process-identity.ts";
 import { makeStandIn, type StandIn } from "../process/testing/stand-in.ts";
@@ -37,6 +40,16 @@ function identityInState(): ProcessIdentity {
   const identity = parseEngineState(JSON.parse(readFileSync(statePath, "utf8")))?.process?.identity;
   assert.ok(identity !== undefined);
   return identity;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  assert.ok(typeof address === "object" && address !== null);
+  return address.port;
 }
 
 async function generated(engine: ReturnType<typeof engineWith>): Promise<number> {
@@ -129,6 +142,44 @@ describe("an engine that is kept", () => {
     assert.notDeepEqual(identityInState(), identity);
     assert.equal(await generated(second), 5);
     await second.close(0);
+  });
+});
+
+describe("an engine that somebody else started", () => {
+  function handshakeAddress(): string {
+    const address = parseEngineState(JSON.parse(readFileSync(statePath, "utf8")))?.engines?.handshakeAddress;
+    assert.ok(address !== undefined);
+    return address;
+  }
+
+  it("is taken over where it was, and one that is gone is replaced by the next that comes", async () => {
+    // The engine comes to a port that is known before, as operators have it.
+    const port = await freePort();
+    const options = { source: { t: "attached" }, handshakeAddress: `tcp://127.0.0.1:${port}` } as const;
+    const first = engineWith([], options);
+    const started = first.start();
+    const core = await MockEngineCore.start({ handshakeAddress: `tcp://127.0.0.1:${port}` });
+    await started;
+    await first.close(0);
+    assert.equal(handshakeAddress(), `tcp://127.0.0.1:${port}`);
+
+    const second = engineWith([], options);
+    await second.start();
+    assert.equal(await generated(second), 5);
+    assert.equal(core.requests.length, 1);
+    await second.close(0);
+    core.close();
+
+    const third = engineWith([], options);
+    const waited = third.start();
+    const newCore = await MockEngineCore.start({ handshakeAddress: handshakeAddress(), ready: { max_model_len: 999 } });
+    await waited;
+    assert.equal(third.facts().maxModelLenTokens, 999);
+    assert.equal(await generated(third), 5);
+    await third.close(0);
+    newCore.close();
+    assert.match(readFileSync(statePath, "utf8"), /"maxModelLenTokens": 999/);
+    rmSync(statePath);
   });
 });
 
