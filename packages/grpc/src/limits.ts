@@ -13,7 +13,7 @@ export interface Limits {
   readonly maxHeaderBlockBytes: number;
   /** Largest request message, after decompression. Default 4 MiB: gRPC's own default. */
   readonly maxReceiveMessageBytes: number;
-  /** Request bytes that the whole server holds: messages not complete or not yet read, metadata of all calls. Default 256 MiB. */
+  /** Request bytes that the whole server holds: messages not complete or not yet read, metadata beyond 1 KiB. Default 256 MiB. */
   readonly maxBufferedRequestBytes: number;
   /** What a client may send on a stream before it hears from us. Default 256 KiB: a long prompt in one round trip. */
   readonly initialWindowBytes: number;

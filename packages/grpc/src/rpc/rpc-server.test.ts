@@ -235,8 +235,15 @@ describe("what requests make the server hold", () => {
       headers(id, "Wait", large);
       data(id, message(""), true);
     }
-    assert.deepEqual(answers(), ["13:status 8", "15:status 8"]);
-    assert.equal(server.activeCalls, 6);
+    assert.deepEqual(answers(), ["15:status 8"]);
+    // What is left is filled to the last byte; a small call is served all the same.
+    headers(17, "Wait", ["x-large", "v".repeat(1_024 + limits.maxBufferedRequestBytes - server.heldBytes - 40)]);
+    data(17, message(""), true);
+    headers(19, "Wait", ["x-large", "v".repeat(1_100)]);
+    headers(21, "Wait", ["x-small", "v".repeat(800)]);
+    data(21, message(""), true);
+    assert.deepEqual(answers(), ["19:status 8"]);
+    assert.equal(server.activeCalls, 9);
     connection.http2.disconnected();
     await settled();
     assert.deepEqual([server.activeCalls, server.heldBytes], [0, 0]);

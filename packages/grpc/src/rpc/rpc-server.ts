@@ -96,7 +96,7 @@ export class RpcServer implements RequestMemory {
     return this.#calls;
   }
 
-  /** Bytes of requests that are not complete or not yet read, and of the metadata of all calls. */
+  /** Bytes of requests that are not complete or not yet read, and of metadata beyond the usual. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
@@ -363,13 +363,14 @@ export class RpcConnection implements CallOwner {
     stream.handler = call;
     this.#server.begun(call);
     const isLate = head.timeoutMs !== undefined && head.timeoutMs < shortestTimeoutMs;
-    const refusal = isLate ? deadlineExceeded() : this.#refusalOf(route.service);
+    const refusal = isLate ? deadlineExceeded() : this.#refusalOf(call, route.service);
     if (refusal === undefined) call.begin();
     else call.cut(refusal);
   }
 
-  #refusalOf(service: Service): GrpcStatusError | undefined {
-    return this.#server.hasRoom(0) ? this.#server.refusalOf(service) : noRoom();
+  #refusalOf(call: ServerCall, service: Service): GrpcStatusError | undefined {
+    if (call.metadataBytes > 0 && !this.#server.hasRoom(0)) return noRoom();
+    return this.#server.refusalOf(service);
   }
 }
 

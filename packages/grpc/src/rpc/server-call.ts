@@ -22,6 +22,12 @@ import { GrpcStatusError, type MetadataValue, StatusCode } from "./status.ts";
 const deadlineToleranceMs = 10;
 
 /**
+ * As much metadata as calls usually have is on no account, so that a client that fills the server's memory cannot have
+ * the small calls of others refused, their health checks first. It is bounded by the number of streams.
+ */
+const freeMetadataBytes = 1024;
+
+/**
  * One call: a request's messages to its handler, and what the handler says back into the stream.
  *
  * The handler is `waiting` for its request, `running` or `done`; the answer is `open` until a status is given, then
@@ -31,7 +37,7 @@ const deadlineToleranceMs = 10;
 export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiStreamingCall<unknown, unknown> {
   readonly path: string;
   readonly method: Method;
-  /** What the request's metadata holds as long as the call goes on. */
+  /** What the request's metadata holds beyond the usual, as long as the call goes on. */
   readonly metadataBytes: number;
   /** When the deadline passes, by the connection's clock; Infinity without one. */
   readonly expiresAtMs: number;
@@ -65,7 +71,7 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     owner: CallOwner,
   ) {
     this.path = stream.request.path;
-    this.metadataBytes = fieldBytes(stream.request.fields);
+    this.metadataBytes = Math.max(0, fieldBytes(stream.request.fields) - freeMetadataBytes);
     this.method = method;
     this.#connection = connection;
     this.#stream = stream;
