@@ -1,7 +1,7 @@
 /**
  * 10,000 Watch streams of grpc.health.v1.Health on 100 connections, and one status change that has to reach all:
  * how long until the last watcher has heard it, what it costs the server, what a watcher costs in memory. Ours beside
- * grpc-js with grpc-health-check and beside grpc-go, in turns. Linux, Go and Node 24. From the repository's root:
+ * grpc-js with grpc-health-check, grpc-go and tonic, in turns. Linux, Go, Rust and Node 24. From the repository's root:
  *
  *     npx node --conditions=tokenwire-source bench/watchers/watchers.ts
  *         [--watchers 10000] [--rounds 3] [--changes 5] [--streams-per-connection 100] [--no-pin] [--json]
@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { run } from "../../conformance/harness/processes.ts";
 import { ensureInstalled, program } from "../../conformance/harness/tools.ts";
+import { tonicServer } from "../transport/programs.ts";
 import { goPrograms } from "./go-programs.ts";
 import { type Candidate, measure, type Round, type Workload } from "./measure.ts";
 import { toFailures, toMarkdown, toRows } from "./report.ts";
@@ -45,9 +46,11 @@ const candidates: readonly Candidate[] = [
   ...Object.keys(transports).map((name) => node(`tokenwire over ${name}`, "tokenwire.ts", name)),
   node("grpc-js, grpc-health-check", "grpc-health-check.ts"),
   { name: "grpc-go", command: program(goPrograms, "grpc-go-server"), args: [] },
+  { name: "tonic", command: program(tonicServer), args: [] },
 ];
 
 await ensureInstalled(goPrograms);
+await ensureInstalled(tonicServer);
 const loadBefore = load();
 const measured: Round[] = [];
 for (let round = 0; round < rounds; round++) {
