@@ -33,8 +33,7 @@ export type HealthMethod = {
   encodeResponse(response: unknown): Uint8Array;
   /** The answer ends only when somebody ends it, so a server that drains must not wait for it. */
   readonly openEnded?: boolean;
-} & /** Answers at once, or with a promise; throws or rejects for a status that is not OK. */
-(
+} /** Answers at once, or with a promise; throws or rejects for a status that is not OK. */ & (
   | { readonly kind: "unary"; readonly handler: (request: unknown, call: HealthCall) => unknown }
   | { readonly kind: "server-streaming"; readonly handler: (request: unknown, call: HealthWatchCall) => Promise<void> }
 );
