@@ -9,8 +9,8 @@ export interface Tally {
   readonly settled: Map<string, number>;
   /** Requests that ended wrongly while nothing disturbed the workers. */
   readonly wrong: string[];
-  /** Requests that a disturbance ended with an error which says so. */
-  disturbed: number;
+  /** What requests ended with during a disturbance, and how many did. */
+  readonly disturbed: Map<string, number>;
 }
 
 export interface SoakOptions {
@@ -119,7 +119,7 @@ const kinds: readonly Kind[] = [
 
 /** Clients that ask what comes to their minds, one thing after the other. Resolves when all of them have settled. */
 export async function soak(options: SoakOptions): Promise<Tally> {
-  const tally: Tally = { settled: new Map(), wrong: [], disturbed: 0 };
+  const tally: Tally = { settled: new Map(), wrong: [], disturbed: new Map() };
   await Promise.all(
     Array.from({ length: options.clients }, async (_, index) => {
       const random = seeded(options.seed + index);
@@ -136,8 +136,10 @@ async function askOnce({ url, disturbances }: SoakOptions, random: () => number,
   tally.settled.set(name, (tally.settled.get(name) ?? 0) + 1);
   if (wrong !== undefined) {
     const after = disturbances();
-    if (before.isOn || after.begun !== before.begun) tally.disturbed += 1;
-    else tally.wrong.push(`${name}: ${wrong}`);
+    if (before.isOn || after.begun !== before.begun) {
+      const what = `${name}: ${wrong.replace(/\d{5,}|127\.0\.0\.1:\d+/g, "N").slice(0, 250)}`;
+      tally.disturbed.set(what, (tally.disturbed.get(what) ?? 0) + 1);
+    } else tally.wrong.push(`${name}: ${wrong}`);
   }
   await sleep(random() * 40);
 }
