@@ -120,6 +120,10 @@ describe("a connection that many users share", () => {
       for (const stream of leaving) stream.close(constants.NGHTTP2_CANCEL);
       await Promise.all(leaving.map((stream) => once(stream, "close")));
     }
+    // Its answer stands behind all those requests, so the server has seen them.
+    const pinged = Promise.withResolvers<void>();
+    session.ping(() => pinged.resolve());
+    await pinged.promise;
     go.resolve();
     assert.equal((await trailers)[0]["grpc-status"], "0");
     await server.idle();
