@@ -83,6 +83,10 @@ class SocketClient implements EngineCoreClient {
     }
   }
 
+  engineHost(engineIndex: number): string | undefined {
+    return this.#input?.remoteAddressOf(encodeIdentity(engineIndex));
+  }
+
   ready(signal?: AbortSignal): Promise<readonly ReadyFacts[]> {
     return this.#engines.ready(signal);
   }

@@ -62,6 +62,8 @@ export interface EngineCoreClient {
   readonly addresses: { readonly handshake: string; readonly input: string; readonly output: string };
   /** By rank. */
   readonly engines: readonly EngineConnection[];
+  /** The machine that an engine is on, as its connection shows; undefined for a Unix socket and while it is not connected. */
+  engineHost(engineIndex: number): string | undefined;
   /**
    * Resolves with the facts of all engines, by rank, when each is ready; with `resume`, when each can be reached
    * again. Rejects with `closed`, and when the signal aborts. Without a limit of its own.

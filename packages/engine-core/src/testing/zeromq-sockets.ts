@@ -14,7 +14,7 @@ export async function connectDealer(
   identity: Uint8Array,
   onMessage: (frames: Frames) => void,
 ): Promise<EngineSocket> {
-  const { Dealer } = await load();
+  const { Dealer } = await loadZeromq();
   const socket = new Dealer({ linger: 0, sendHighWaterMark: 0, receiveHighWaterMark: 0 });
   // Identities are bytes, and the package takes them as a text of the same bytes.
   socket.routingId = Buffer.from(identity).toString("latin1");
@@ -32,7 +32,7 @@ export async function connectDealer(
 
 /** Connects a PUSH, as an engine does to the output. */
 export async function connectPush(address: string): Promise<EngineSocket> {
-  const { Push } = await load();
+  const { Push } = await loadZeromq();
   const socket = new Push({ linger: 0, sendHighWaterMark: 0 });
   socket.connect(address);
   return sender(socket);
@@ -57,7 +57,7 @@ function sender(socket: {
 }
 
 /** Only the mock engine needs the package: it is to be the same ZeroMQ that vLLM's engine has. */
-async function load(): Promise<typeof import("zeromq")> {
+export async function loadZeromq(): Promise<typeof import("zeromq")> {
   try {
     return await import("zeromq");
   } catch (thrown) {

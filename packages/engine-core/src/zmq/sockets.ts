@@ -1,5 +1,6 @@
 import type { EngineCoreError } from "../engine-core-error.ts";
-import { listen, type Peer } from "./listener.ts";
+import type { Peer } from "./connection.ts";
+import { listen } from "./listener.ts";
 import { encodeMessage } from "./zmtp-frames.ts";
 
 type Frames = readonly Uint8Array[];
@@ -10,6 +11,8 @@ export interface RouterSocket {
   readonly address: string;
   /** The address of this machine at which the peer reached us; undefined for a Unix socket and for who is not connected. */
   localAddressFor(identity: Uint8Array): string | undefined;
+  /** The address of the peer's machine; undefined for a Unix socket and for who is not connected. */
+  remoteAddressOf(identity: Uint8Array): string | undefined;
   /** False when no such peer is connected, and then nothing was sent. Without a bound on what waits. */
   send(identity: Uint8Array, frames: Frames): boolean;
   close(): void;
@@ -54,6 +57,7 @@ export async function bindRouter(address: string, events: RouterEvents): Promise
   return {
     address: bound,
     localAddressFor: (identity) => peers.get(keyOf(identity))?.localAddress,
+    remoteAddressOf: (identity) => peers.get(keyOf(identity))?.remoteAddress,
     send: (identity, frames) => {
       const peer = peers.get(keyOf(identity));
       peer?.write(encodeMessage(frames));

@@ -1,9 +1,27 @@
 import { badFrame } from "../engine-core-error.ts";
 import { encodeCommand, maxFrameBytes, type ZmtpFrame, ZmtpFrameReader } from "./zmtp-frames.ts";
 
-/** Socket types that a front end has, and the one that may come to each (ZMTP 3.0, "Socket-Type"). */
-const partners = { ROUTER: "DEALER", PULL: "PUSH" } as const;
-export type ListeningSocketType = keyof typeof partners;
+/** Socket types that a front end has. */
+export type SocketType = "ROUTER" | "PULL" | "SUB" | "DEALER";
+
+interface TypeRules {
+  /** The types that may stand at the other end (ZMTP 3.0, "Socket-Type"). */
+  readonly partners: readonly string[];
+  readonly maxFrameBytes: number;
+  readonly maxFramesOfMessage: number;
+}
+
+/** Frames of a message beyond what tensors beside a step's outputs could ever need. */
+const withTensors = { maxFrameBytes, maxFramesOfMessage: 65_536 };
+/** Far beyond the events of one step; a message of events has three frames, and as an answer four. */
+const withEvents = { maxFrameBytes: 64 * 1024 * 1024, maxFramesOfMessage: 8 };
+
+const rules: Readonly<Record<SocketType, TypeRules>> = {
+  ROUTER: { partners: ["DEALER"], ...withTensors },
+  PULL: { partners: ["PUSH"], ...withTensors },
+  SUB: { partners: ["PUB", "XPUB"], ...withEvents },
+  DEALER: { partners: ["ROUTER"], ...withEvents },
+};
 
 /** What a session tells, and where its bytes go. */
 export interface SessionEvents {
@@ -16,29 +34,28 @@ export interface SessionEvents {
 const greetingBytes = 64;
 /** Properties of a peer are a type and an identity; a stranger is not to make us hold more. */
 const maxHandshakeBytes = 4_096;
-/** Frames of a message beyond what tensors beside a step's outputs could ever need. */
-const maxFramesOfMessage = 65_536;
-
 /** ZMTP 3.0's greeting: signature, version, the mechanism NULL, "as-server" and filler (rfc.zeromq.org/spec/23). */
 const greeting = Buffer.alloc(greetingBytes);
 greeting.set([0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0]);
 greeting.write("NULL", 12, "latin1");
 
 /**
- * One peer's connection to a listening socket, in ZMTP 3.0 with the mechanism NULL, without the socket itself: bytes in,
+ * One peer's connection to a socket of ours, in ZMTP 3.0 with the mechanism NULL, without the socket itself: bytes in,
  * bytes and events out. {@link ZmtpSession.receive} throws a bad frame when the peer speaks something else; the
  * connection is then to be closed.
  */
 export class ZmtpSession {
-  readonly #type: ListeningSocketType;
+  readonly #type: SocketType;
+  readonly #rules: TypeRules;
   readonly #events: SessionEvents;
   readonly #frames = new ZmtpFrameReader();
   #state: "greeting" | "handshake" | "traffic" = "greeting";
   #greeting: Buffer = Buffer.alloc(0);
   #message: Uint8Array[] = [];
 
-  constructor(type: ListeningSocketType, events: SessionEvents) {
+  constructor(type: SocketType, events: SessionEvents) {
     this.#type = type;
+    this.#rules = rules[type];
     this.#events = events;
     this.#frames.maxBodyBytes = maxHandshakeBytes;
     events.write(greeting);
@@ -73,6 +90,7 @@ export class ZmtpSession {
   };
 
   #collect(body: Uint8Array): void {
+    const { maxFramesOfMessage } = this.#rules;
     if (this.#message.length >= maxFramesOfMessage) {
       throw badFrame(`a ZMTP message has more than ${maxFramesOfMessage} frames`);
     }
@@ -103,8 +121,9 @@ export class ZmtpSession {
     if (this.#state === "traffic") throw badFrame("a ZMTP peer said READY twice");
     const properties = decodeProperties(data);
     const type = properties.get("socket-type")?.toString("latin1");
-    if (type !== partners[this.#type]) {
-      throw badFrame(`a ${type ?? "nameless"} socket came to a ${this.#type}, which takes a ${partners[this.#type]}`);
+    const { partners, maxFrameBytes } = this.#rules;
+    if (type === undefined || !partners.includes(type)) {
+      throw badFrame(`a ${type ?? "nameless"} socket came to a ${this.#type}, which takes a ${partners[0]}`);
     }
     this.#state = "traffic";
     this.#frames.maxBodyBytes = maxFrameBytes;

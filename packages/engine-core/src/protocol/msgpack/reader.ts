@@ -49,6 +49,11 @@ export class MessagePackReader {
     return this.#at >= this.#bytes.length;
   }
 
+  /** The byte that the next value begins with; undefined at the end. */
+  get head(): number | undefined {
+    return this.#bytes[this.#at];
+  }
+
   /** The bytes between two offsets, not copied. */
   slice(from: number, to: number): Uint8Array {
     return this.#bytes.subarray(from, to);
@@ -105,6 +110,21 @@ export class MessagePackReader {
     const value = this.#wideInteger(head);
     if (value === undefined) throw this.#unexpected(what, "an integer", head);
     return value;
+  }
+
+  /** The 64 bits of an integer of any width, exactly. */
+  integer64(what: string): bigint {
+    if (this.head !== 0xcf && this.head !== 0xd3) return BigInt.asIntN(64, BigInt(this.integer(what)));
+    this.#at += 1;
+    return this.#bytes.readBigInt64BE(this.#advance(8));
+  }
+
+  /** Bytes, not copied. */
+  bytes(what: string): Uint8Array {
+    const head = this.#byte();
+    if (head < 0xc4 || head > 0xc6) throw this.#unexpected(what, "bytes", head);
+    const length = this.#fits(this.#uint(1 << (head - 0xc4)), what);
+    return this.slice(this.#at, this.#advance(length) + length);
   }
 
   /** Appends the integers of an array. */
