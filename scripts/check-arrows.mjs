@@ -115,9 +115,9 @@ export const arrows = [
   },
   {
     room: "conformance/vllm",
-    may: ["scripts", "conformance/harness", `${server}/generated`, "@tokenwire/engine-core"],
+    may: ["scripts", "conformance/harness", "conformance/gateway", `${server}/generated`, "@tokenwire/engine-core"],
     because:
-      "the suites over a real vLLM drive the whole server from outside, where only the messages are shared, and the engine's client through its public face",
+      "the suites over a real vLLM drive the whole server from outside, with the messages, the gateway's acceptance list and the public face of the engine's client",
   },
   {
     room: "bench",
