@@ -31,7 +31,11 @@ export interface LinkedEngines {
   readonly client: EngineCoreClient;
   readonly ready: readonly ReadyFacts[];
   readonly tasks: readonly string[];
+  /** They were taken over from an earlier front end. */
+  readonly wereRunning: boolean;
 }
+
+type AnsweringEngines = Omit<LinkedEngines, "wereRunning">;
 
 const localHandshake = "tcp://127.0.0.1:*";
 /** An engine that runs and is ours can be reached within a fraction of a second, or is beyond help. */
@@ -70,7 +74,7 @@ export class EngineLink {
     const linked = await this.#takeOverOrWait(this.#tenure, signal);
     signal.throwIfAborted();
     this.#tenure.remember(linked.client.remember());
-    return linked;
+    return { ...linked, wereRunning: this.#tenure.resume !== undefined };
   }
 
   /** Closes our sockets and stops the engines that we started, unless they are to be kept; those of others live on. */
@@ -84,7 +88,7 @@ export class EngineLink {
     await tenure?.end();
   }
 
-  async #takeOverOrWait(tenure: EngineTenure, signal: AbortSignal): Promise<LinkedEngines> {
+  async #takeOverOrWait(tenure: EngineTenure, signal: AbortSignal): Promise<AnsweringEngines> {
     const { resume } = tenure;
     const client = await this.#bind(tenure);
     signal.throwIfAborted();
@@ -171,7 +175,7 @@ async function ask(
   client: EngineCoreClient,
   ready: readonly ReadyFacts[],
   signal: AbortSignal,
-): Promise<LinkedEngines> {
+): Promise<AnsweringEngines> {
   const tasks = await client.call(0, "get_supported_tasks", [], signal);
   return { client, ready, tasks: Array.isArray(tasks) ? tasks.filter((name) => typeof name === "string") : [] };
 }

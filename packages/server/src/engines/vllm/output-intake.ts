@@ -22,14 +22,20 @@ export class OutputIntake {
   #steps = 0;
   #generatedTokens = 0;
   #receivedAtMs: number | undefined;
+  #reportsSteps = false;
 
   constructor(options: OutputIntakeOptions) {
     this.#options = options;
   }
 
-  /** Steps that brought outputs, of all engines. */
+  /** Steps that are known of, of all engines. */
   get steps(): number {
     return this.#steps;
+  }
+
+  /** Each step is known of, also one without an output, because the engine has its statistics on. */
+  get reportsSteps(): boolean {
+    return this.#reportsSteps;
   }
 
   get generatedTokens(): number {
@@ -42,10 +48,16 @@ export class OutputIntake {
   }
 
   /** One message holds all that a step of one engine has to say: a single pass, and nothing is made per token but its delta. */
-  receive({ outputs }: EngineCoreOutputs): void {
+  receive(message: EngineCoreOutputs): void {
+    const { outputs } = message;
     this.#receivedAtMs = performance.now();
-    if (outputs.length === 0) return;
+    if (outputs.length === 0) {
+      // A part of a long prompt, or the answer to a call.
+      if (hasStatistics(message)) this.#steps += 1;
+      return;
+    }
     this.#steps += 1;
+    this.#reportsSteps ||= hasStatistics(message);
     for (const output of outputs) {
       const entry = this.#options.work.find(output.requestId);
       // Nobody here waits for what was on its way when it was aborted.
@@ -109,5 +121,15 @@ export class OutputIntake {
       takeBack(entry.request);
       entry.request.sink.failed(error);
     }
+  }
+}
+
+/** The scheduler makes them with each step and with nothing else (vllm/v1/core/sched/scheduler.py, update_from_output). */
+function hasStatistics(message: EngineCoreOutputs): boolean {
+  try {
+    return message.schedulerStats() !== undefined;
+  } catch {
+    // Figures that cannot be read are as good as none; the outputs beside them were read.
+    return false;
   }
 }

@@ -3,6 +3,7 @@ import type { DeathCause, EngineCoreError, ReadyFacts } from "@tokenwire/engine-
 import type { Engine, StateListener } from "../../engine/engine.ts";
 import { EngineError } from "../../engine/errors.ts";
 import type { EngineLoad, ModelFacts, TokenizerFile } from "../../engine/facts.ts";
+import type { KvEventSource } from "../../engine/kv-events.ts";
 import type { Embedding, GenerationSink } from "../../engine/output.ts";
 import type { EngineProfiler } from "../../engine/profiler.ts";
 import type { EmbedRequest, GenerateRequest } from "../../engine/request.ts";
@@ -15,6 +16,7 @@ import { readModel } from "./model/read-model.ts";
 import { type OpenEmbedding, type OpenOutput, type OpenRequest, OpenWork } from "./open-work.ts";
 import { OutputSequence } from "./output/output-sequence.ts";
 import { OutputIntake } from "./output-intake.ts";
+import { PrefixCaches } from "./prefix-cache/prefix-caches.ts";
 import { Ranks } from "./ranks.ts";
 import { type CoreRequest, CoreRequests } from "./request/core-requests.ts";
 
@@ -47,6 +49,7 @@ class VllmEngine implements Engine {
   readonly #work = new OpenWork();
   readonly #intake: OutputIntake;
   readonly #link: EngineLink;
+  readonly #caches: PrefixCaches;
   readonly #starting = new AbortController();
   /** Begins every id that we give an engine: an earlier front end may have left requests of its own there. */
   readonly #idPrefix = `${randomBytes(4).toString("hex")}-`;
@@ -60,6 +63,7 @@ class VllmEngine implements Engine {
 
   constructor(options: VllmEngineOptions) {
     this.#options = options;
+    this.#caches = new PrefixCaches(options.log);
     this.#intake = new OutputIntake({
       work: this.#work,
       log: options.log,
@@ -97,6 +101,16 @@ class VllmEngine implements Engine {
     return { steps, generatedTokens, runningRequests, waitingRequests, receivedAtMs };
   }
 
+  /** Without `--kv-events-config` of vLLM's nothing is told; the load is known all the same. */
+  get kvEvents(): KvEventSource {
+    return this.#caches.feed;
+  }
+
+  /** With its statistics on, the engine sends a message with every step; they are seen with the first. */
+  get reportsSteps(): boolean {
+    return this.#intake.reportsSteps;
+  }
+
   get processIds(): readonly number[] {
     return this.#link.processIds;
   }
@@ -127,14 +141,18 @@ class VllmEngine implements Engine {
       }
       const linked = await this.#link.connect(this.#starting.signal);
       const requests = await CoreRequests.create(model, linked);
+      const { client, ready, wereRunning: wasRunning } = linked;
+      await Promise.all(
+        ready.map((facts) => this.#caches.follow({ facts, host: client.engineHost(facts.engineIndex), wasRunning })),
+      );
       this.#starting.signal.throwIfAborted();
-      const { ready } = linked;
       this.#running = { ...linked, requests, ranks: new Ranks(ready) };
       log.debug({ engine: this.name, version: ready[0]?.vllmVersion, ranks: ready.length }, "the engines are ready");
       this.#enter({ t: "ready" });
     } catch (thrown) {
       const error = this.#closing === undefined ? engineErrorOf(thrown) : closedWhileStarting();
       this.#enter({ t: "dead", reason: error.message, restartInMs: undefined });
+      this.#caches.close();
       await this.#link.release();
       throw error;
     }
@@ -227,8 +245,10 @@ class VllmEngine implements Engine {
   }
 
   async flushCache(): Promise<boolean> {
+    const { live } = this.#ready().ranks;
     // Not of running requests, and not of a connector's (vllm/v1/engine/core.py, reset_prefix_cache).
     const flushed = await this.#askAll("reset_prefix_cache", [false, false]);
+    for (const [index, rank] of live.entries()) if (flushed[index] === true) this.#caches.flushed(rank);
     return flushed.every((each) => each === true);
   }
 
@@ -244,6 +264,7 @@ class VllmEngine implements Engine {
     this.#failAll(new EngineError("unavailable", "the engine was closed"));
     // The aborts leave at the end of this turn; a core that lives on must hear them before the sockets close.
     await new Promise((resolve) => setImmediate(resolve));
+    this.#caches.close();
     await this.#running?.requests.close();
     await this.#link.release();
   }
@@ -329,6 +350,7 @@ class VllmEngine implements Engine {
   #died(rank: number, cause: DeathCause, sentence: string): void {
     const ranks = this.#running?.ranks;
     ranks?.lost(rank);
+    this.#caches.lost(rank);
     if (this.#closing !== undefined) return;
     this.#options.log.error({ engine: this.name, rank, cause }, sentence);
     // The state first: who hears of a failed request and asks must not read "ready".
@@ -367,6 +389,8 @@ class VllmEngine implements Engine {
   #returned(rank: number, facts: ReadyFacts): void {
     if (this.#running === undefined || this.#closing !== undefined) return;
     this.#running.ranks.returned(rank, facts);
+    // The same process may be back, with all that it held.
+    void this.#caches.follow({ facts, host: this.#running.client.engineHost(rank), wasRunning: true });
     this.#options.log.info({ engine: this.name, rank, version: facts.vllmVersion }, "an engine is back");
     if (this.#state.t === "dead") this.#enter({ t: "ready" });
   }
