@@ -244,7 +244,7 @@ const killers: Readonly<Record<string, GenerateWords>> = {
   "a negative repetition penalty": { promptIds, sampling: { repetitionPenalty: -1 } },
   "max_tokens of 0": { promptIds, sampling: { maxTokens: 0 } },
   "min_tokens above max_tokens": { promptIds, sampling: { maxTokens: 3, minTokens: 4 } },
-  "min_tokens above what the context leaves": { promptIds, sampling: { maxTokens: undefined, minTokens: 2047 } },
+  "min_tokens above the context": { promptIds, sampling: { maxTokens: undefined, minTokens: 2048 } },
   "an empty stop string": { promptIds, sampling: { stop: [""] } },
   "n = 2 without sampling": { promptIds, sampling: { ...greedy, n: 2 } },
   "a thousand logprobs": { promptIds, sampling: { logprobs: 1000 } },
@@ -270,12 +270,14 @@ describe("what kills vLLM's engine", () => {
   }
 
   test("a request id that is in flight is refused, and the first request lives", async () => {
-    const sampling = { temperature: 1, maxTokens: 200, ignoreEos: true };
+    const sampling = { temperature: 1, maxTokens: 1900, ignoreEos: true };
+    // One right behind the other on one connection: vLLM may take all cores for longer than the first one runs.
     const first = client.start({ promptIds, requestId: "twice", sampling });
+    const second = client.start({ promptIds, requestId: "twice", sampling });
+    assert.equal((await second.end).status, "ALREADY_EXISTS");
     await first.begun;
-    const second = await client.generate({ promptIds, requestId: "twice", sampling });
-    assert.ok(["INVALID_ARGUMENT", "ALREADY_EXISTS"].includes(second.status), second.status);
-    assert.equal((await first.end).completes[0]?.finishReason, "length");
+    await client.abort(["twice"]);
+    assert.ok(["abort", "length"].includes((await first.end).completes[0]?.finishReason ?? ""));
   });
 });
 

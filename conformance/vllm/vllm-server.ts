@@ -76,16 +76,24 @@ export interface VllmServer {
 }
 
 /** Serves the demonstration model with a real vLLM; resolves when the engine's health name says SERVING. */
-export async function startVllmServer(home: EngineHome, flags: readonly string[] = []): Promise<VllmServer> {
+export async function startVllmServer(
+  home: EngineHome,
+  flags: readonly string[] = [],
+  moreEngineFlags: readonly string[] = [],
+): Promise<VllmServer> {
   const bin = join(root, "packages", "server", "bin", "tokenwire.mjs");
   const words = [bin, "serve", demoFolder, "--engine", "vllm", "--vllm-command", vllmProgram("vllm")];
   const addresses = ["--host", "127.0.0.1", "--port", "0", "--engine-core-state", home.statePath];
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith("TOKENWIRE_"));
   const startedAtMs = performance.now();
-  const child = startGroup(process.execPath, [...words, ...addresses, ...flags, "--", ...engineFlags], {
-    ...Object.fromEntries(own),
-    ...environment,
-  });
+  const child = startGroup(
+    process.execPath,
+    [...words, ...addresses, ...flags, "--", ...engineFlags, ...moreEngineFlags],
+    {
+      ...Object.fromEntries(own),
+      ...environment,
+    },
+  );
   const { pid } = child;
   assert.ok(pid !== undefined);
   let log = "";
