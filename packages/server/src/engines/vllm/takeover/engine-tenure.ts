@@ -139,7 +139,7 @@ class Tenure implements EngineTenure {
       return this.#engine;
     }
     const { command, args } = source;
-    const logPath = join(runtimeFolder(), `${shortHash(this.#file?.path ?? String(process.pid))}.log`);
+    const logPath = `${this.#file?.path ?? join(runtimeFolder(), `engine-${process.pid}`)}.log`;
     this.#engine = launchEngine({ ...options, command, args, logPath, log, stopGraceMs });
     this.#write(undefined);
     return this.#engine;
