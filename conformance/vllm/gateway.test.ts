@@ -1,7 +1,9 @@
+import assert from "node:assert/strict";
 import { after } from "node:test";
 import { describeAcceptance } from "../gateway/acceptance.ts";
 import { engineService, type Server, startServer } from "../harness/server.ts";
 import { ensureInstalled, gateway } from "../harness/tools.ts";
+import { EngineClient } from "./engine-client.ts";
 import { HealthWatch } from "./health-watch.ts";
 import { makeEngineHome, startVllmServer } from "./vllm-server.ts";
 
@@ -18,6 +20,7 @@ async function startWorker(flags: readonly string[] = []): Promise<Server> {
   homes.push(home);
   const named = ["--served-model-name", "tokenwire-demo", "--withdrawal-grace", "0", "--drain-timeout", "5"];
   const server = await startVllmServer(home, [...named, ...flags]);
+  await warm(server.target);
   const [host = "", port = ""] = server.target.split(":");
   return {
     ...server,
@@ -33,6 +36,25 @@ async function startWorker(flags: readonly string[] = []): Promise<Server> {
       home.remove();
     },
   };
+}
+
+/**
+ * What vLLM compiles for its first logprobs and its first grammar holds its first request for seconds. The gateway takes a
+ * worker that says nothing for 3 s for wedged, and without requests it hears nothing that would tell it otherwise.
+ */
+async function warm(target: string): Promise<void> {
+  const client = new EngineClient(target);
+  try {
+    for (const sampling of [{ logprobs: 2 }, { constraint: { $case: "regex", value: "a+" } as const }]) {
+      const { status, details } = await client.generate({
+        promptIds: [5, 6, 7],
+        sampling: { maxTokens: 4, ...sampling },
+      });
+      assert.equal(status, "OK", details);
+    }
+  } finally {
+    client.close();
+  }
 }
 
 describeAcceptance({
