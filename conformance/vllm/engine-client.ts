@@ -1,5 +1,10 @@
-import { Client, credentials, type ServiceError, status } from "@grpc/grpc-js";
-import { FlushCacheRequest, FlushCacheResponse } from "../../packages/server/src/generated/common.ts";
+import { Client, type ClientReadableStream, credentials, type ServiceError, status } from "@grpc/grpc-js";
+import {
+  FlushCacheRequest,
+  FlushCacheResponse,
+  KvEventBatch,
+  SubscribeKvEventsRequest,
+} from "../../packages/server/src/generated/common.ts";
 import {
   AbortRequest,
   AbortResponse,
@@ -133,6 +138,16 @@ export class EngineClient {
   async runningRequests(): Promise<number> {
     const { loads } = await this.#unary("GetLoads", GetLoadsRequest, GetLoadsResponse, GetLoadsRequest.fromPartial({}));
     return loads.reduce((sum, load) => sum + load.numRunningReqs + load.numWaitingReqs, 0);
+  }
+
+  /** SubscribeKvEvents from the beginning, with load records at once. Whoever calls it cancels it. */
+  subscribeKvEvents(): ClientReadableStream<KvEventBatch> {
+    return this.#client.makeServerStreamRequest(
+      "/vllm.grpc.engine.VllmEngine/SubscribeKvEvents",
+      (value: SubscribeKvEventsRequest) => Buffer.from(SubscribeKvEventsRequest.encode(value).finish()),
+      (bytes: Buffer) => KvEventBatch.decode(bytes),
+      SubscribeKvEventsRequest.fromPartial({ loadRecordsBeforeFirstBatch: true }),
+    );
   }
 
   close(): void {

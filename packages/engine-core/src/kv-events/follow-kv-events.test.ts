@@ -44,8 +44,8 @@ class Listener implements Disposable {
     return listener;
   }
 
-  get connected(): Promise<void> {
-    return this.#follower?.connected ?? Promise.reject(new Error("not open"));
+  get ready(): Promise<void> {
+    return this.#follower?.ready ?? Promise.reject(new Error("not open"));
   }
 
   async news(): Promise<void> {
@@ -84,7 +84,8 @@ describe("a follower of a publisher's KV events", () => {
     using publisher = await publisherFor({ dataParallelRank: 1, topic: "kv" });
     await publisher.publish(removed(1));
     using listener = await Listener.to(publisher, true);
-    await listener.hears("1@1");
+    await listener.ready;
+    assert.deepEqual(listener.heard, ["1@1"]);
     await publisher.publish(removed(2), { type: "AllBlocksCleared" });
     await listener.hears("1@1", "2@1", "cleared");
   });
@@ -134,7 +135,7 @@ describe("a follower of a publisher's KV events", () => {
   it("connects again, and tells a publisher that began anew", async () => {
     const first = await MockKvPublisher.start({ bufferSteps: 0 });
     using listener = await Listener.to(first);
-    await listener.connected;
+    await listener.ready;
     for (let hash = 0; hash < 1_000; hash++) first.drop(removed(hash));
     await publishUntilHeard(first, listener);
     first.close();
@@ -168,7 +169,7 @@ describe("a follower of a publisher's KV events", () => {
     await once(server, "close");
     using publisher = await publisherFor({ connectTo: `tcp://127.0.0.1:${address.port}` });
     using listener = await Listener.to(publisher);
-    await listener.connected;
+    await listener.ready;
     await publisher.publish(removed(1));
     await listener.hears("1@0");
   });

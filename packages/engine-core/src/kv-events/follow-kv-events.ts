@@ -21,8 +21,8 @@ export interface FollowKvEventsOptions {
 
 /** Who calls {@link followKvEvents} closes it. */
 export interface KvEventFollower {
-  /** Resolves when the publisher was told the topic for the first time; never when it cannot be reached. */
-  readonly connected: Promise<void>;
+  /** Resolves when the publisher is reached and what it had before was read; never when it cannot be reached. */
+  readonly ready: Promise<void>;
   close(): void;
 }
 
@@ -45,9 +45,9 @@ export async function followKvEvents(options: FollowKvEventsOptions): Promise<Kv
 }
 
 class Follower implements KvEventFollower {
-  readonly connected: Promise<void>;
+  readonly ready: Promise<void>;
   readonly #options: FollowKvEventsOptions;
-  readonly #connected = Promise.withResolvers<void>();
+  readonly #ready = Promise.withResolvers<void>();
   readonly #order: EventOrder<Uint8Array>;
   #sub: SubSocket | undefined;
   #replay: DealerSocket | undefined;
@@ -59,7 +59,7 @@ class Follower implements KvEventFollower {
 
   constructor(options: FollowKvEventsOptions) {
     this.#options = options;
-    this.connected = this.#connected.promise;
+    this.ready = this.#ready.promise;
     this.#order = new EventOrder(options.beginsUnknown, {
       deliver: (payload) => this.#deliver(payload),
       ask: (from) => this.#ask(from),
@@ -105,10 +105,14 @@ class Follower implements KvEventFollower {
   }
 
   #subscribed(): void {
-    this.#connected.resolve();
     this.#order.connected();
+    this.#readyUnlessAsking();
     clearTimeout(this.#settling);
     this.#settling = setTimeout(() => this.#order.check(), settleMs);
+  }
+
+  #readyUnlessAsking(): void {
+    if (!this.#order.isAsking) this.#ready.resolve();
   }
 
   /** Topic, number, payload. */
@@ -133,6 +137,7 @@ class Follower implements KvEventFollower {
     if (sequence === endOfReplay) {
       clearTimeout(this.#silence);
       this.#order.replayEnded(true);
+      this.#readyUnlessAsking();
       return;
     }
     this.#silence?.refresh();
@@ -159,6 +164,7 @@ class Follower implements KvEventFollower {
     this.#silence = setTimeout(() => {
       this.#stopAsking();
       this.#order.replayEnded(false);
+      this.#readyUnlessAsking();
     }, replaySilenceMs);
     this.#sendWanted();
     return true;

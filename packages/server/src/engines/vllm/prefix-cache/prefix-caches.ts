@@ -5,7 +5,7 @@ import type { Log } from "../../../operations/log.ts";
 import { RankBlocks } from "./rank-blocks.ts";
 
 /** A publisher that is there answers within a moment; one that is not is tried on while the engine serves. */
-const connectLimitMs = 1_000;
+const readyLimitMs = 1_000;
 
 /** An engine whose events are to be followed. */
 export interface PublishingEngine {
@@ -30,7 +30,7 @@ export class PrefixCaches {
     this.#log = log;
   }
 
-  /** Resolves when events are heard, or when it is clear that this takes time or will not happen. Never rejects. */
+  /** Resolves when it is known what the engine holds, or when it is clear that this takes time or will not happen. Never rejects. */
   async follow({ facts, host, wasRunning }: PublishingEngine): Promise<void> {
     const rank = facts.engineIndex;
     const { kvEventsSource } = await import("@tokenwire/engine-core");
@@ -108,7 +108,7 @@ class RankCache {
       return;
     }
     if (this.#isClosed) this.#follower.close();
-    else await this.#connected(this.#follower);
+    else await this.#ready(this.#follower);
   }
 
   flushed(): void {
@@ -121,12 +121,12 @@ class RankCache {
     this.#follower?.close();
   }
 
-  async #connected({ connected }: KvEventFollower): Promise<void> {
+  async #ready({ ready }: KvEventFollower): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<"late">((resolve) => {
-      timer = setTimeout(() => resolve("late"), connectLimitMs);
+      timer = setTimeout(() => resolve("late"), readyLimitMs);
     });
-    const outcome = await Promise.race([connected, limit]);
+    const outcome = await Promise.race([ready, limit]);
     clearTimeout(timer);
     if (outcome === "late") this.#log.warn(this.#about, "the engine's KV events are not there yet; they are tried on");
     else this.#log.debug(this.#about, "the engine's KV events are read");
