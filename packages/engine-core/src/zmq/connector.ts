@@ -56,7 +56,11 @@ export function connectTo(address: string, type: SocketType, events: PeerEvents)
     get peer() {
       return peer;
     },
-    renew: () => socket?.destroy(),
+    renew: () => {
+      // It is not there from now on: what is sent before the next one is would go nowhere.
+      peer = undefined;
+      socket?.destroy();
+    },
     close: () => {
       isClosed = true;
       clearTimeout(timer);

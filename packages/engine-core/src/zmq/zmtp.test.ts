@@ -8,6 +8,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { EngineCoreError } from "../engine-core-error.ts";
 import { connectDealer, connectPush } from "../testing/zeromq-sockets.ts";
+import { connectDealer as connectOurDealer } from "./dealer-socket.ts";
 import { listen } from "./listener.ts";
 import { bindPull, bindRouter } from "./sockets.ts";
 import { encodeCommand, encodeMessage, type ZmtpFrame, ZmtpFrameReader } from "./zmtp-frames.ts";
@@ -142,6 +143,38 @@ describe("a session", () => {
       assert.throws(() => session().made.receive(wire), message);
     });
   }
+});
+
+describe("a connecting socket", () => {
+  it("has nobody to send to from the moment that it lets its connection go, until there is another", async () => {
+    const heard: string[] = [];
+    const { promise: both, resolve } = Promise.withResolvers<void>();
+    const router = await bindRouter("tcp://127.0.0.1:*", {
+      onMessage: (_identity, [frame]) => {
+        heard.push(Buffer.from(frame ?? []).toString());
+        if (heard.length === 2) resolve();
+      },
+      onBadPeer: (error) => assert.fail(error),
+    });
+    let connections = 0;
+    const dealer = connectOurDealer(router.address, {
+      onConnect: () => {
+        connections += 1;
+        assert.equal(dealer.send([Buffer.from(`on ${connections}`)]), true);
+        if (connections > 1) return;
+        setImmediate(() => {
+          dealer.renew();
+          assert.equal(dealer.send([Buffer.from("lost")]), false);
+        });
+      },
+      onMessage: () => undefined,
+      onBadPeer: (error) => assert.fail(error),
+    });
+    await both;
+    assert.deepEqual(heard, ["on 1", "on 2"]);
+    dealer.close();
+    router.close();
+  });
 });
 
 describe("a listener", () => {
