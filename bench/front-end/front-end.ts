@@ -10,11 +10,12 @@
  * is kept on core 0, engine and client on core 1, and each has served about a million tokens of a flood before. CPU is that of all threads of the front end. Each stream's tokens
  * are counted; a stream that brings another number ends the run with 1.
  */
-import { cpus, loadavg } from "node:os";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { run } from "../../conformance/harness/processes.ts";
 import { ensureInstalled, program } from "../../conformance/harness/tools.ts";
+import { canPin, loadAverage, rotated } from "../in-turns.ts";
 import { type Candidate, RunningFrontEnd, rustServicer, tokenwire, vllmPython } from "./candidates.ts";
 import { type Cell, type Round, toMarkdown } from "./report.ts";
 import { loadClient, python } from "./tools.ts";
@@ -83,8 +84,8 @@ if (candidates.length === 0) {
 
 await ensureInstalled(loadClient);
 await ensureInstalled(python);
-const pinned = values.pin && cpus().length > 1 && (await hasTaskset());
-const loadBefore = load();
+const pinned = values.pin && (await canPin());
+const loadBefore = loadAverage();
 const running: RunningFrontEnd[] = [];
 const results = new Map<Cell, Map<string, Round[]>>(
   cells.map((cell) => [cell, new Map(candidates.map(({ name }) => [name, []]))]),
@@ -101,7 +102,6 @@ try {
   }
   for (let number = 0; number < rounds; number++) {
     for (const cell of cells) {
-      // Another one begins each round, so that a disturbance or a place in the order hits all alike.
       for (const frontEnd of rotated(running, number)) {
         await frontEnd.setPace(cell.pace);
         const round = await play(cell, frontEnd);
@@ -118,7 +118,7 @@ try {
 
 const machine = `${cpus().length} x ${cpus()[0]?.model}; Node ${process.versions.node}; ${
   pinned ? "front end on core 0, engine and client on core 1" : "not pinned"
-}; load average ${loadBefore} before, ${load()} after`;
+}; load average ${loadBefore} before, ${loadAverage()} after`;
 if (values.json) {
   const told = [...results].map(([cell, byName]) => ({ cell, rounds: Object.fromEntries(byName) }));
   console.log(JSON.stringify({ machine, results: told, failures }, null, 2));
@@ -157,22 +157,4 @@ function clientFlags(
 ): readonly string[] {
   const load = ["-streams", String(streams), "-connections", String(connections), "-tokens", String(tokensPerStream)];
   return ["-addr", `127.0.0.1:${port}`, "-pid", String(pid), ...load];
-}
-
-function rotated<Item>(items: readonly Item[], by: number): readonly Item[] {
-  const start = by % items.length;
-  return [...items.slice(start), ...items.slice(0, start)];
-}
-
-async function hasTaskset(): Promise<boolean> {
-  try {
-    return (await run("taskset", ["--version"])).code === 0;
-  } catch {
-    return false;
-  }
-}
-
-/** The load average over one minute. */
-function load(): string {
-  return (loadavg()[0] ?? 0).toFixed(2);
 }

@@ -1,9 +1,9 @@
-import { cpus, loadavg } from "node:os";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { makeCertificate } from "../../conformance/harness/certificate.ts";
-import { run } from "../../conformance/harness/processes.ts";
 import { ensureInstalled, program } from "../../conformance/harness/tools.ts";
+import { canPin, loadAverage, rotated } from "../in-turns.ts";
 import { type Cell, cells } from "./cells.ts";
 import { type Candidate, measure, type RunningServer, type Sample, startServer } from "./measure.ts";
 import { goPrograms, tonicServer } from "./programs.ts";
@@ -54,7 +54,7 @@ const candidates = chosen("--servers", values.servers, [
   { name: "grpc-go", command: [program(goPrograms, "grpc-go-server")], tlsArguments: [] },
   { name: "tonic", command: [program(tonicServer)], tlsArguments: [] },
 ]);
-if (cpus().length < 2 || (await run("taskset", ["--version"]).catch(() => undefined))?.code !== 0) {
+if (!(await canPin())) {
   fail("this benchmark needs Linux with taskset and two cores");
 }
 
@@ -62,7 +62,7 @@ await ensureInstalled(goPrograms);
 if (candidates.some(({ name }) => name === "tonic")) await ensureInstalled(tonicServer);
 const certificate = makeCertificate();
 const samples: Sample[] = [];
-const loadBefore = load();
+const loadBefore = loadAverage();
 const servers = new Map<string, RunningServer>();
 try {
   for (const candidate of candidates) {
@@ -89,14 +89,14 @@ async function measureAll(): Promise<void> {
         samples.push({ ...sample, server: name });
         const figure =
           sample.p99Ms === undefined ? `${sample.cpuUs.toFixed(2)} µs` : `p99 ${sample.p99Ms.toFixed(2)} ms`;
-        console.error(`round ${round + 1}/${rounds} ${cell.name} ${name}: ${figure}, load ${load()}`);
+        console.error(`round ${round + 1}/${rounds} ${cell.name} ${name}: ${figure}, load ${loadAverage()}`);
       }
     }
   }
 }
 
 function report(): void {
-  const machine = { cpu: `${cpus().length} x ${cpus()[0]?.model}`, loadBefore, loadAfter: load() };
+  const machine = { cpu: `${cpus().length} x ${cpus()[0]?.model}`, loadBefore, loadAfter: loadAverage() };
   const software = candidates.map(({ name }) => ({ name, software: servers.get(name)?.software ?? "" }));
   if (values.json) {
     console.log(JSON.stringify({ machine, software, rounds, durationMs, samples }, null, 2));
@@ -127,16 +127,6 @@ function chosen<Item extends Cell | Candidate>(flag: string, text: string | unde
   const strange = names.find((name) => !known.includes(name));
   if (strange !== undefined) fail(`${flag} has ${strange}; there are ${known.join(", ")}`);
   return all.filter(({ name }) => names.includes(name));
-}
-
-function rotated<Item>(items: readonly Item[], by: number): readonly Item[] {
-  const start = by % items.length;
-  return [...items.slice(start), ...items.slice(0, start)];
-}
-
-/** The load average over one minute. */
-function load(): string {
-  return (loadavg()[0] ?? 0).toFixed(2);
 }
 
 function positive(flag: string, text: string): number {

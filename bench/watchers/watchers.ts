@@ -11,11 +11,11 @@
  * when the machine has `taskset`. Ends with 1 when any watcher did not hear every change exactly once, with the right
  * status. A quick check of that alone: `--watchers 200 --rounds 1`.
  */
-import { cpus, loadavg } from "node:os";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { run } from "../../conformance/harness/processes.ts";
 import { ensureInstalled, program } from "../../conformance/harness/tools.ts";
+import { canPin, loadAverage, rotated } from "../in-turns.ts";
 import { tonicServer } from "../transport/programs.ts";
 import { goPrograms } from "./go-programs.ts";
 import { type Candidate, measure, type Round, type Workload } from "./measure.ts";
@@ -39,7 +39,7 @@ const workload: Workload = {
   watchers,
   connections: Math.ceil(watchers / positive("--streams-per-connection", values["streams-per-connection"])),
   changes: positive("--changes", values.changes),
-  pinned: values.pin && cpus().length > 1 && (await hasTaskset()),
+  pinned: values.pin && (await canPin()),
 };
 
 const candidates: readonly Candidate[] = [
@@ -51,10 +51,9 @@ const candidates: readonly Candidate[] = [
 
 await ensureInstalled(goPrograms);
 await ensureInstalled(tonicServer);
-const loadBefore = load();
+const loadBefore = loadAverage();
 const measured: Round[] = [];
 for (let round = 0; round < rounds; round++) {
-  // Another one begins each round, so that a disturbance or a place in the order hits all alike.
   for (const candidate of rotated(candidates, round)) {
     const result = await measure(candidate, workload);
     measured.push(result);
@@ -73,7 +72,7 @@ const machine = {
   cpu: `${cpus().length} x ${cpus()[0]?.model}`,
   pinned: workload.pinned,
   loadAverageBefore: loadBefore,
-  loadAverageAfter: load(),
+  loadAverageAfter: loadAverage(),
 };
 
 if (values.json) {
@@ -96,23 +95,6 @@ process.exitCode = failures.length === 0 ? 0 : 1;
 function node(name: string, file: string, ...args: readonly string[]): Candidate {
   const flags = ["--conditions=tokenwire-source", join(import.meta.dirname, "servers", file)];
   return { name, command: process.execPath, args: [...flags, ...args] };
-}
-
-function rotated<Item>(items: readonly Item[], by: number): readonly Item[] {
-  const start = by % items.length;
-  return [...items.slice(start), ...items.slice(0, start)];
-}
-
-function hasTaskset(): Promise<boolean> {
-  return run("taskset", ["--version"]).then(
-    ({ code }) => code === 0,
-    () => false,
-  );
-}
-
-/** The load average over one minute. */
-function load(): string {
-  return (loadavg()[0] ?? 0).toFixed(2);
 }
 
 function positive(flag: string, text: string): number {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { seeded } from "../../conformance/harness/seeded.ts";
 import { type DrillRow, Expectations } from "../drill-row.ts";
 import { DrillStage } from "../drill-stage.ts";
 import type { DrillSettings } from "../settings.ts";
@@ -8,23 +9,12 @@ const troubles: readonly Trouble[] = ["kill", "abort", "freeze", "blink", "burn"
 /** Troubles that readiness must show; the others are too short or no trouble at all. */
 const alarming: ReadonlySet<Trouble> = new Set(["kill", "abort", "freeze", "burn"]);
 
-/** mulberry32: the same seed gives the same drill. */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /**
  * Troubles in random order and under random load, on one server: each that must be seen is seen, none that must not is,
  * and every watch knows the last status.
  */
 export async function mixtures(settings: DrillSettings, seed: number): Promise<DrillRow> {
-  const random = randomFrom(seed);
+  const random = seeded(seed);
   const stage = await DrillStage.open(settings);
   const expect = new Expectations();
   let falseAlarms = 0;
