@@ -1,6 +1,6 @@
 import type { Engine } from "../engine/engine.ts";
 import type { GenerationSink } from "../engine/output.ts";
-import type { Prompt } from "../engine/request.ts";
+import { promptTokensOf } from "../engine/prompt-tokens.ts";
 import { wrapEngine } from "../engine/wrap-engine.ts";
 import type { Clock } from "../operations/clock.ts";
 import type { WorkLedger } from "./work-ledger.ts";
@@ -11,7 +11,7 @@ export function watchWork(engine: Engine, ledger: WorkLedger, clock: Clock): Eng
     generate: (request, sink) => {
       engine.generate(request, watchedSink(request.id, sink, ledger, clock));
       const slots = engine.loads().reduce((sum, load) => sum + load.maxRunningRequests, 0);
-      ledger.generationTaken(request.id, tokensOf(request.prompt), request.sampling.n, slots, clock.nowMs());
+      ledger.generationTaken(request.id, promptTokensOf(request.prompt), request.sampling.n, slots, clock.nowMs());
     },
     embed: async (request, signal) => {
       const done = ledger.embeddingTaken(request.tokenIds.length, clock.nowMs());
@@ -38,13 +38,4 @@ function watchedSink(id: string, sink: GenerationSink, ledger: WorkLedger, clock
       sink.failed(error);
     },
   };
-}
-
-/** Characters of a text that make a token at the least, over the languages: health must not think too little of a prompt. */
-const charactersPerToken = 2;
-
-function tokensOf(prompt: Prompt): number {
-  if (prompt.kind === "tokens") return prompt.tokenIds.length;
-  const tokens = Math.ceil(prompt.text.length / charactersPerToken);
-  return Math.min(tokens, prompt.truncateToTokens ?? tokens);
 }

@@ -1,6 +1,6 @@
 import type { EngineError } from "../../engine/errors.ts";
 import type { GenerationSink, OutputDelta } from "../../engine/output.ts";
-import type { Prompt } from "../../engine/request.ts";
+import { promptTokensOf } from "../../engine/prompt-tokens.ts";
 import type { GenerateRequest, GenerateResponse } from "../../generated/vllm_engine.ts";
 import type { ServerStreamingHandler } from "../../rpc/call.ts";
 import { admit } from "./admission.ts";
@@ -57,15 +57,6 @@ export function generateHandler(
       inFlight.remove(requestId);
     }
   };
-}
-
-/** Of a text at the most, over the languages: a bound must not be passed by texts. */
-const charactersPerToken = 2;
-
-function promptTokensOf(prompt: Prompt): number {
-  if (prompt.kind === "tokens") return prompt.tokenIds.length;
-  const tokens = Math.ceil(prompt.text.length / charactersPerToken);
-  return Math.min(tokens, prompt.truncateToTokens ?? tokens);
 }
 
 /** Notes for the registry what passes by on the way to the answer; once the call has ended nothing passes any more. */
