@@ -17,6 +17,8 @@ const flags = ["--max-num-seqs", "16", "--disable-log-stats", "--drain-timeout",
 const settlingMs = 4_000;
 /** What V8 and the allocator keep of 64 clients, and not what a leak of many minutes would be. */
 const spareBytes = 64 * 1024 * 1024;
+/** From here on a soak is long enough to tell growth from V8's and the allocator's warming up. */
+const trendMinutes = 8;
 
 /** What the log may say above "info", because a disturbance caused it. */
 const explained = [/^the engine's process ended/, /^the engine died/];
@@ -26,7 +28,7 @@ let steady: Server;
 /** Is drained or killed, and started again on its port. */
 let changing: Server;
 let gateway: Gateway;
-const logs: string[] = [];
+const unexplained = new Set<string>();
 
 before(async () => {
   steady = await startServer(flags);
@@ -55,6 +57,7 @@ test(`${clients} clients for ${minutes} minutes, with restarts: every request se
   });
 
   const start = await measured(Math.min(left() / 4, 60_000));
+  const residentBytes: number[] = [];
   for (let turn = 0; left() > settlingMs + 10_000 || turn === 0; turn += 1) {
     disturbance.begun += 1;
     disturbance.isOn = true;
@@ -62,7 +65,10 @@ test(`${clients} clients for ${minutes} minutes, with restarts: every request se
     await until("both workers are ready", bothReady);
     await sleep(settlingMs);
     disturbance.isOn = false;
-    await sleep(Math.min(4_000, Math.max(0, left())));
+    const { bytes } = await measured(Math.min(4_000, Math.max(0, left())));
+    residentBytes.push(bytes);
+    readLogs();
+    if (turn % 20 === 0) context.diagnostic(`turn ${turn}: resident ${bytes >> 20} MiB`);
   }
   const tally = await asking;
   context.diagnostic(JSON.stringify(Object.fromEntries(tally.settled)));
@@ -80,8 +86,12 @@ test(`${clients} clients for ${minutes} minutes, with restarts: every request se
   );
   assert.ok(end.bytes < start.bytes * 1.25 + spareBytes, `memory: ${start.bytes} bytes, then ${end.bytes}`);
   assert.ok(end.files <= start.files + 32, `open files: ${start.files}, then ${end.files}`);
-  logs.push(steady.log(), changing.log());
-  assert.deepEqual(unexplained(), []);
+  const [, second = 0, , last = 0] = quarters(residentBytes).map(median);
+  context.diagnostic(`resident in the second quarter ${second >> 20} MiB, in the last ${last >> 20} MiB (medians)`);
+  if (minutes >= trendMinutes)
+    assert.ok(last < second * 1.1 + spareBytes / 4, `memory grew from ${second} to ${last} bytes`);
+  readLogs();
+  assert.deepEqual([...unexplained], []);
 });
 
 /** Four kinds of trouble in turn; the worker is there again when it resolves. */
@@ -110,7 +120,7 @@ async function killEngineOf(server: Server): Promise<void> {
 
 async function startAgain(): Promise<void> {
   changing.kill();
-  logs.push(changing.log());
+  readLogs();
   changing = await startServer([...flags, "--port", String(changing.port)]);
 }
 
@@ -126,18 +136,24 @@ async function measured(afterMs: number): Promise<{ bytes: number; files: number
   return { bytes: kibibytes * 1024, files: readdirSync(`/proc/${steady.pid}/fd`).length };
 }
 
-/** Lines of the servers' logs that are no JSON, or above "info" without a disturbance that explains them. */
-function unexplained(): string[] {
+/** Keeps what the logs say that no disturbance explains: lines that are no JSON, or above "info". Read often, for a log keeps its end only, and may begin and end within a line. */
+function readLogs(): void {
   const info = 30;
-  return logs
-    .flatMap((log) => log.split("\n").slice(1))
-    .filter((line) => {
-      if (line === "") return false;
-      try {
-        const { level, msg } = JSON.parse(line) as { level: number; msg: string };
-        return level > info && !explained.some((pattern) => pattern.test(msg));
-      } catch {
-        return true;
-      }
-    });
+  for (const line of [steady, changing].flatMap((server) => server.log().split("\n").slice(1, -1))) {
+    try {
+      const { level, msg } = JSON.parse(line) as { level: number; msg: string };
+      if (level > info && !explained.some((pattern) => pattern.test(msg))) unexplained.add(line);
+    } catch {
+      unexplained.add(line);
+    }
+  }
+}
+
+function quarters(values: readonly number[]): number[][] {
+  const size = values.length / 4;
+  return [0, 1, 2, 3].map((index) => values.slice(Math.floor(index * size), Math.floor((index + 1) * size)));
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((one, other) => one - other)[values.length >> 1] ?? 0;
 }
