@@ -274,8 +274,7 @@ export class RpcConnection implements CallOwner {
     const { requestTimeoutMs } = this.#server.limits;
     this.#lookAtMs = nowMs + requestTimeoutMs / looksInRequestTimeout;
     const latestMs = nowMs - requestTimeoutMs;
-    // A copy, because what ends leaves the map.
-    for (const stream of [...this.http2.streams()]) {
+    for (const stream of this.http2.streams()) {
       const { handler } = stream;
       if (handler instanceof ServerCall) handler.expectRequestSince(latestMs, nowMs);
       else if (handler instanceof PlainAnswer && stream.openedAtMs <= latestMs) handler.answer();
@@ -284,7 +283,7 @@ export class RpcConnection implements CallOwner {
 
   /** Ends every call with this status. */
   cutAll(reason: GrpcStatusError): void {
-    for (const stream of [...this.http2.streams()]) {
+    for (const stream of this.http2.streams()) {
       if (stream.handler instanceof ServerCall) stream.handler.cut(reason);
     }
   }

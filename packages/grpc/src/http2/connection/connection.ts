@@ -178,9 +178,9 @@ export class Connection implements ReceiverOwner, SenderOwner {
     this.#sender.close();
   }
 
-  /** Every open stream; do not hold on to it. */
-  streams(): IterableIterator<Stream> {
-    return this.#table.open.values();
+  /** Every stream that is open now. */
+  streams(): Stream[] {
+    return this.#table.open.all();
   }
 
   /** A handler outlives its stream, or has ended after all; such handlers count as open streams. */
@@ -237,7 +237,7 @@ export class Connection implements ReceiverOwner, SenderOwner {
     stream.open = false;
     stream.dropPending();
     this.#sender.forget(stream);
-    this.#table.open.delete(stream.id);
+    this.#table.open.remove(stream.id);
     this.#table.closed.add(stream.id, byUs);
     if (this.#phase.t === "leaving" && this.#table.open.size === 0) this.#finish();
   }
@@ -295,7 +295,7 @@ export class Connection implements ReceiverOwner, SenderOwner {
   }
 
   #resetAll(): void {
-    const streams = [...this.#table.open.values()];
+    const streams = this.#table.open.all();
     this.#table.open.clear();
     for (const stream of streams) {
       stream.open = false;

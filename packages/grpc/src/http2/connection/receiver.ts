@@ -264,7 +264,7 @@ export class Receiver {
     if (id === 0 || id % 2 === 0) throw new Http2Error("PROTOCOL_ERROR", "HEADERS on a stream that no client opens");
     const payload = readHeaders(bytes, start, end, flags);
     if (payload.dependency === id) throw new Http2Error("PROTOCOL_ERROR", "a stream depends on itself");
-    if (id <= this.#table.lastSeenId && !this.#table.open.has(id)) this.#checkLateHeaders(id);
+    if (id <= this.#table.lastSeenId && this.#table.open.get(id) === undefined) this.#checkLateHeaders(id);
     if ((flags & FrameFlag.END_HEADERS) !== 0) {
       this.#fieldBlock(flags, id, bytes, payload.start, payload.end);
       return;
@@ -363,7 +363,7 @@ export class Receiver {
     const windows = { receive: this.#limits.initialWindowBytes, send: this.#peerInitialWindow };
     const stream = new Stream(id, request, this.#owner, windows, this.#nowMs);
     stream.remoteClosed = last;
-    this.#table.open.set(id, stream);
+    this.#table.open.add(stream);
     this.#owner.requested(stream, tooLarge);
     if (last && stream.open) stream.handler?.onData(noBytes, 0, 0, true);
   }
@@ -423,7 +423,7 @@ export class Receiver {
     if (difference === 0) return;
     this.#charge(Math.ceil(this.#table.open.size / windowsPerCost));
     this.#peerInitialWindow = initialWindow;
-    for (const stream of this.#table.open.values()) {
+    for (const stream of this.#table.open.all()) {
       if (!this.#sender.growStreamWindow(stream, difference)) {
         throw new Http2Error("FLOW_CONTROL_ERROR", "INITIAL_WINDOW_SIZE moves a stream's window past 2^31-1");
       }

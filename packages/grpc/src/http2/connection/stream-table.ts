@@ -1,9 +1,9 @@
 import { ClosedStreams } from "./closed-streams.ts";
-import type { Stream } from "./stream.ts";
+import { OpenStreams } from "./open-streams.ts";
 
 /** The streams of a connection: those that are open, and what is known of the others. */
 export class StreamTable {
-  readonly open: Map<number, Stream> = new Map();
+  readonly open: OpenStreams = new OpenStreams();
   readonly closed: ClosedStreams = new ClosedStreams();
   /** Number of the newest stream seen. */
   lastSeenId = 0;
