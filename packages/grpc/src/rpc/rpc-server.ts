@@ -333,7 +333,8 @@ export class RpcConnection implements CallOwner {
       endWithStatus(stream, StatusCode.RESOURCE_EXHAUSTED, details, []);
       return;
     }
-    const head = headOf(stream.request);
+    const noted = notedOf(stream.request);
+    const { head } = noted;
     switch (head.t) {
       case "http":
         stream.handler = new PlainAnswer(stream, head.status, head.text);
@@ -347,13 +348,14 @@ export class RpcConnection implements CallOwner {
         return;
       }
       case "call":
-        this.#call(stream, head);
+        this.#call(stream, head, noted);
         return;
     }
   }
 
-  #call(stream: Stream, head: ReturnType<typeof readRequestHead> & { readonly t: "call" }): void {
-    const route = this.#server.route(stream.request.path);
+  #call(stream: Stream, head: RequestHead & { readonly t: "call" }, noted: NotedRequest): void {
+    noted.route ??= this.#server.route(stream.request.path);
+    const { route } = noted;
     if (route === undefined) {
       endWithStatus(stream, StatusCode.UNIMPLEMENTED, `there is no method ${clipped(stream.request.path)}`, []);
       return;
@@ -373,13 +375,20 @@ export class RpcConnection implements CallOwner {
   }
 }
 
-/** A request's head, read once where the connection knows the request again. */
-function headOf(request: RequestFields): RequestHead {
-  const noted = request.note as RequestHead | undefined;
-  if (noted !== undefined) return noted;
-  const head = readRequestHead(request);
-  request.note = head;
-  return head;
+/** What was read out of a request's fields, once where the connection knows the request again. */
+interface NotedRequest {
+  readonly head: RequestHead;
+  /** Undefined until a call found it; services are only ever added. */
+  route: Route | undefined;
+}
+
+function notedOf(request: RequestFields): NotedRequest {
+  let noted = request.note as NotedRequest | undefined;
+  if (noted === undefined) {
+    noted = { head: readRequestHead(request), route: undefined };
+    request.note = noted;
+  }
+  return noted;
 }
 
 /** What is said back of a client's words. A few bytes of HPACK can stand for many, so all of it would multiply them. */

@@ -5,27 +5,21 @@ import { answerHeaders, endWithOk, endWithStatus, fitting, gzipAnswerHeaders, ok
 import type { BidiStreamingCall } from "./call.ts";
 import { cancelled, deadlineExceeded, requestTimedOut } from "./call-ends.ts";
 import type { CallOwner } from "./call-owner.ts";
+import { CallRequest, type RequestingCall } from "./call-request.ts";
 import { acceptsGzip } from "./compression.ts";
 import type { Expiring } from "./deadlines.ts";
 import { decodeRequest } from "./decode-request.ts";
 import { messagePrefixBytes } from "./message-reader.ts";
-import { appendMetadata, FieldMetadata, fieldBytes, metadataFields, type RequestMetadata } from "./metadata.ts";
+import { appendMetadata, FieldMetadata, metadataFields, type RequestMetadata } from "./metadata.ts";
 import type { CallRecord } from "./observer.ts";
 import type { RequestHead } from "./request-head.ts";
-import { type MessageTarget, RequestMessages } from "./request-messages.ts";
-import { RequestStream } from "./request-stream.ts";
+import type { RequestStream } from "./request-stream.ts";
 import { sendMessage } from "./response-messages.ts";
-import type { Method } from "./service.ts";
+import { type Method, takesStream } from "./service.ts";
 import { GrpcStatusError, type MetadataValue, StatusCode } from "./status.ts";
 
 /** A call that the client resets this close to its deadline ended because of it: its timer and ours are not in step. */
 const deadlineToleranceMs = 10;
-
-/**
- * As much metadata as calls usually have is on no account, so that a client that fills the server's memory cannot have
- * the small calls of others refused, their health checks first. It is bounded by the number of streams.
- */
-const freeMetadataBytes = 1024;
 
 /**
  * One call: a request's messages to its handler, and what the handler says back into the stream.
@@ -34,11 +28,8 @@ const freeMetadataBytes = 1024;
  * `settled`, and `over` when its last byte is in the output or the stream is gone. When both are at their end the call
  * has ended. A call that is cut (deadline, cancellation, shutdown) settles at once, and its signal tells the handler.
  */
-export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiStreamingCall<unknown, unknown> {
-  readonly path: string;
+export class ServerCall implements StreamHandler, RequestingCall, Expiring, BidiStreamingCall<unknown, unknown> {
   readonly method: Method;
-  /** What the request's metadata holds beyond the usual, as long as the call goes on. */
-  readonly metadataBytes: number;
   /** When the deadline passes, by the connection's clock; Infinity without one. */
   readonly expiresAtMs: number;
   /** Where the deadline is kept; undefined while it is not watched. */
@@ -49,9 +40,8 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
   readonly #head: RequestHead & { readonly t: "call" };
   readonly #record: CallRecord | undefined;
   #metadata: FieldMetadata | undefined;
-  #messages: RequestMessages | undefined;
-  #requests: RequestStream | undefined;
-  #request: Uint8Array | undefined;
+  /** Undefined while the request may still come in one piece. */
+  #request: CallRequest | undefined;
   #headers: string[] | undefined;
   #trailers: string[] | undefined;
   #controller: AbortController | undefined;
@@ -70,8 +60,6 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     head: RequestHead & { readonly t: "call" },
     owner: CallOwner,
   ) {
-    this.path = stream.request.path;
-    this.metadataBytes = Math.max(0, fieldBytes(stream.request.fields) - freeMetadataBytes);
     this.method = method;
     this.#connection = connection;
     this.#stream = stream;
@@ -85,6 +73,15 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
   /** True when handler and answer are at their end. */
   get hasEnded(): boolean {
     return this.#ended;
+  }
+
+  get path(): string {
+    return this.#stream.request.path;
+  }
+
+  /** What the request's metadata holds beyond the usual, as long as the call goes on. */
+  get metadataBytes(): number {
+    return this.#head.metadataBytes;
   }
 
   // For the handler.
@@ -112,8 +109,7 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
   }
 
   get requests(): RequestStream {
-    this.#requests ??= new RequestStream(() => this.#messages?.advance());
-    return this.#requests;
+    return this.#requestInPieces().requests;
   }
 
   setHeader(key: string, value: MetadataValue | readonly MetadataValue[]): void {
@@ -150,14 +146,8 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
   // From the stream.
 
   onData(bytes: Uint8Array, start: number, end: number, last: boolean): void {
-    if (last && this.#messages === undefined && this.#takesAtOnce(bytes, start, end)) return;
-    if (this.#messages === undefined) {
-      const { maxReceiveMessageBytes, memory } = this.#owner;
-      const bounds = { maxMessageBytes: maxReceiveMessageBytes, memory };
-      this.#messages = new RequestMessages(this.#stream, this, this.#head.encoding, bounds);
-      if (this.#takesStream) this.#run(undefined);
-    }
-    this.#messages.feed(bytes, start, end, last);
+    if (last && this.#request === undefined && this.#takesAtOnce(bytes, start, end)) return;
+    this.#requestInPieces().feed(bytes, start, end, last);
   }
 
   onReset(): void {
@@ -175,49 +165,21 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     this.#wake();
   }
 
-  // From the request's messages.
+  // From the request.
 
-  get wantsMessage(): boolean {
-    return this.#takesStream ? (this.#requests?.isRead ?? false) : true;
+  received(bytes: number): void {
+    this.#record?.received(bytes);
   }
 
-  get keptBytes(): number {
-    return this.#request?.length ?? 0;
-  }
-
-  onMessage(bytes: Uint8Array): void {
-    this.#record?.received(bytes.length);
-    if (this.#takesStream) {
-      try {
-        this.requests.message(decodeRequest(this.method, bytes));
-      } catch (thrown) {
-        this.#failRequests(thrown as GrpcStatusError);
-      }
-    } else if (this.#request === undefined) this.#request = this.#stream.remoteClosed ? bytes : tight(bytes);
-    else this.#end(GrpcStatusError.of("UNIMPLEMENTED", `${this.path} takes one request message, a second one came`));
-  }
-
-  onEnd(): void {
-    if (this.#takesStream) {
-      // Node's client ends a stream that it cancels and resets it right behind: the reset is what counts.
-      setImmediate(() => this.requests.end());
-      return;
-    }
-    const request = this.#request;
-    this.#request = undefined;
-    if (request !== undefined) this.#run(request);
-    else this.#end(GrpcStatusError.of("UNIMPLEMENTED", `${this.path} takes one request message, none came`));
-  }
-
-  onFailure(error: GrpcStatusError): void {
-    this.#failRequests(error);
+  signalReason(status: GrpcStatusError): unknown {
+    return this.#owner.signalReason(status);
   }
 
   // From the server.
 
   /** Opens a call without request messages yet, so that a streaming handler may speak first. */
   begin(): void {
-    if (this.#takesStream) this.onData(noBytes, 0, 0, false);
+    if (takesStream(this.method)) this.run(undefined);
   }
 
   expire(): void {
@@ -229,23 +191,23 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
   expectRequestSince(latestMs: number, nowMs: number): void {
     if (this.#settled) return;
     let sinceMs: number | undefined;
-    if (this.#takesStream) sinceMs = this.#messages?.stuckSinceMs(nowMs);
+    if (takesStream(this.method)) sinceMs = this.#request?.stuckSinceMs(nowMs);
     else if (this.#handler === "waiting") sinceMs = this.#stream.openedAtMs;
-    if (sinceMs !== undefined && sinceMs <= latestMs) this.#failRequests(requestTimedOut());
+    if (sinceMs !== undefined && sinceMs <= latestMs) this.cut(requestTimedOut());
   }
 
   /** Ends the call with this status, whatever its handler does; the signal tells the handler. */
   cut(reason: GrpcStatusError): void {
     if (this.#settled || this.#cutBy !== undefined) return;
     this.#cutBy = reason;
-    if (this.#requests !== undefined || this.#controller !== undefined) {
+    if (this.#request !== undefined || this.#controller !== undefined) {
       const told = this.#owner.signalReason(reason);
-      this.#requests?.fail(told);
+      this.#request?.fail(told);
       this.#controller?.abort(told);
     }
     // Nobody waits for what is not sent yet, and the status should not either.
     this.#stream.dropPending();
-    this.#end(reason);
+    this.end(reason);
   }
 
   /** Nothing that the handler says goes out any more; true while its signal fires, too. */
@@ -253,22 +215,29 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     return this.#settled || this.#cutBy !== undefined;
   }
 
-  get #takesStream(): boolean {
-    return this.method.kind === "client-streaming" || this.method.kind === "bidi-streaming";
+  #requestInPieces(): CallRequest {
+    if (this.#request === undefined) {
+      const { maxReceiveMessageBytes, memory } = this.#owner;
+      const bounds = { maxMessageBytes: maxReceiveMessageBytes, memory };
+      this.#request = new CallRequest(this, this.#stream, this.#head.encoding, bounds);
+    }
+    return this.#request;
   }
 
   /** A request of one message that came in one piece, as most do: nothing is copied and nothing set up. */
   #takesAtOnce(bytes: Uint8Array, start: number, end: number): boolean {
     const length = end - start - messagePrefixBytes;
-    if (this.#takesStream || length < 0 || bytes[start] !== 0 || readUint32(bytes, start + 1) !== length) return false;
+    if (takesStream(this.method) || length < 0 || bytes[start] !== 0 || readUint32(bytes, start + 1) !== length)
+      return false;
     if (length > this.#owner.maxReceiveMessageBytes) return false;
     this.#record?.received(length);
     // A view costs more than all else here, and a Check has nothing to view.
-    this.#run(length === 0 ? noBytes : bytes.subarray(start + messagePrefixBytes, end));
+    this.run(length === 0 ? noBytes : bytes.subarray(start + messagePrefixBytes, end));
     return true;
   }
 
-  #run(request: Uint8Array | undefined): void {
+  /** Starts the handler, with the request of a method that takes one message. */
+  run(request: Uint8Array | undefined): void {
     if (this.#settled) return;
     this.#handler = "running";
     try {
@@ -332,7 +301,7 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
       // An aborted wait ends in some error, usually a harmless one; still it is not lost.
       if (status === undefined) this.#owner.lateFailure(this.path, thrown);
     } else {
-      this.#end(status ?? this.#internal(thrown));
+      this.end(status ?? this.#internal(thrown));
     }
     this.#checkEnd();
   }
@@ -346,13 +315,8 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     return GrpcStatusError.of("INTERNAL", this.#owner.handlerFailed(this.path, thrown));
   }
 
-  #failRequests(error: GrpcStatusError): void {
-    this.#requests?.fail(this.#owner.signalReason(error));
-    this.cut(error);
-  }
-
   /** Settles with a status that is not OK. */
-  #end(status: GrpcStatusError): void {
+  end(status: GrpcStatusError): void {
     if (this.#settled) return;
     let trailers: string[];
     let sent = status;
@@ -379,7 +343,7 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
   #settle(code: StatusCode): void {
     this.#settled = true;
     this.#record?.ended(code, this.#owner.nowMs() - this.#stream.openedAtMs);
-    this.#messages?.close();
+    this.#request?.close();
     this.#wake();
   }
 
@@ -409,11 +373,6 @@ export class ServerCall implements StreamHandler, MessageTarget, Expiring, BidiS
     const bytes = sendMessage(this.#connection, this.#stream, this.method, message, this.#gzip);
     this.#record?.sent(bytes);
   }
-}
-
-/** The same bytes without the rest of a large buffer, for what waits as long as a client likes. */
-function tight(bytes: Uint8Array): Uint8Array {
-  return bytes.length * 2 < bytes.buffer.byteLength ? new Uint8Array(bytes) : bytes;
 }
 
 const noFields: readonly string[] = [];

@@ -35,3 +35,8 @@ export interface Service {
   /** New calls are still answered after `refuseNewCalls`, until the server closes. */
   readonly servesWhileDraining?: boolean;
 }
+
+/** Whether a method's request is a stream of messages and not one. */
+export function takesStream(method: Method): boolean {
+  return method.kind === "client-streaming" || method.kind === "bidi-streaming";
+}

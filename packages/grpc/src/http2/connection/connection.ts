@@ -9,7 +9,7 @@ import type { FixedFields } from "./fixed-fields.ts";
 import { Lifetime } from "./lifetime.ts";
 import { Receiver, type ReceiverOwner } from "./receiver.ts";
 import { Sender, type SenderOwner } from "./sender.ts";
-import type { PendingTrailers, Stream } from "./stream.ts";
+import type { Stream } from "./stream.ts";
 import { StreamTable } from "./stream-table.ts";
 
 /** What a connection tells its owner. Nothing here may throw. */
@@ -204,8 +204,13 @@ export class Connection implements ReceiverOwner, SenderOwner {
     this.#changed();
   }
 
-  finish(stream: Stream, trailers: PendingTrailers | undefined): void {
-    this.#sender.finish(stream, trailers);
+  sendTrailers(stream: Stream, fixed: FixedFields, extra: readonly string[]): void {
+    this.#sender.sendTrailers(stream, fixed, extra);
+    this.#changed();
+  }
+
+  finish(stream: Stream): void {
+    this.#sender.finish(stream);
     this.#changed();
   }
 

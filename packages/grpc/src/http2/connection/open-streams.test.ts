@@ -9,6 +9,7 @@ const nothing = (): void => undefined;
 const owner: StreamOwner = {
   sendHeaders: nothing,
   sendBytes: nothing,
+  sendTrailers: nothing,
   finish: nothing,
   resetStream: nothing,
   credit: nothing,
@@ -25,7 +26,7 @@ const request: RequestFields = {
 };
 
 function streamOf(id: number): Stream {
-  return new Stream(id, request, owner, { receive: 65_535, send: 65_535 }, 0);
+  return new Stream(id, request, owner, 65_535, 65_535, 0);
 }
 
 const step = fc.oneof(

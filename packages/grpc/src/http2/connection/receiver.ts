@@ -360,8 +360,8 @@ export class Receiver {
       this.#resetById(id, "PROTOCOL_ERROR");
       return;
     }
-    const windows = { receive: this.#limits.initialWindowBytes, send: this.#peerInitialWindow };
-    const stream = new Stream(id, request, this.#owner, windows, this.#nowMs);
+    const { initialWindowBytes } = this.#limits;
+    const stream = new Stream(id, request, this.#owner, initialWindowBytes, this.#peerInitialWindow, this.#nowMs);
     stream.remoteClosed = last;
     this.#table.open.add(stream);
     this.#owner.requested(stream, tooLarge);

@@ -7,7 +7,7 @@ import { Http2Error } from "../http2-error.ts";
 import { FieldBlocks } from "./field-blocks.ts";
 import type { FixedFields } from "./fixed-fields.ts";
 import { Output } from "./output.ts";
-import type { PendingTrailers, Stream } from "./stream.ts";
+import type { Stream } from "./stream.ts";
 import { TurnQueue } from "./turn-queue.ts";
 
 /** A message's writer is offered at least this much room in place. */
@@ -184,9 +184,19 @@ export class Sender {
     if (stream.pendingBytes > 0 && stream.sendWindow > 0) this.#enqueue(stream);
   }
 
-  /** Ends the answer, behind pending content. */
-  finish(stream: Stream, trailers: PendingTrailers | undefined): void {
-    stream.ending = trailers ?? "bare";
+  /** Ends the answer with trailers, behind pending content. */
+  sendTrailers(stream: Stream, fixed: FixedFields, extra: readonly string[]): void {
+    if (stream.pendingBytes > 0) {
+      stream.ending = { fixed, extra };
+      return;
+    }
+    this.sendHeaders(stream, fixed, extra, true);
+    this.#ended(stream);
+  }
+
+  /** Ends the answer without trailers, behind pending content. */
+  finish(stream: Stream): void {
+    stream.ending = "bare";
     if (stream.pendingBytes === 0) this.#sendEnding(stream);
   }
 

@@ -20,7 +20,10 @@ export interface StreamHandler {
 export interface StreamOwner {
   sendHeaders(stream: Stream, fixed: FixedFields, extra: readonly string[], endStream: boolean): void;
   sendBytes(stream: Stream, bytes: Uint8Array): void;
-  finish(stream: Stream, trailers: PendingTrailers | undefined): void;
+  /** Ends the answer with trailers behind everything written so far. */
+  sendTrailers(stream: Stream, fixed: FixedFields, extra: readonly string[]): void;
+  /** Ends the answer without trailers. */
+  finish(stream: Stream): void;
   resetStream(stream: Stream, errorCode: number): void;
   credit(stream: Stream): void;
   /** So many bytes of content that waited are forgotten. */
@@ -88,15 +91,16 @@ export class Stream {
     id: number,
     request: RequestFields,
     owner: StreamOwner,
-    windows: { readonly receive: number; readonly send: number },
+    receiveWindow: number,
+    sendWindow: number,
     nowMs: number,
   ) {
     this.id = id;
     this.request = request;
     this.#owner = owner;
-    this.receiveWindow = windows.receive;
-    this.receiveTarget = windows.receive;
-    this.sendWindow = windows.send;
+    this.receiveWindow = receiveWindow;
+    this.receiveTarget = receiveWindow;
+    this.sendWindow = sendWindow;
     this.openedAtMs = nowMs;
   }
 
@@ -112,12 +116,12 @@ export class Stream {
 
   /** Ends the answer with trailers behind everything written so far. */
   sendTrailers(fixed: FixedFields, extra: readonly string[]): void {
-    if (this.open && this.ending === undefined) this.#owner.finish(this, { fixed, extra });
+    if (this.open && this.ending === undefined) this.#owner.sendTrailers(this, fixed, extra);
   }
 
   /** Ends the answer without trailers. */
   end(): void {
-    if (this.open && this.ending === undefined) this.#owner.finish(this, undefined);
+    if (this.open && this.ending === undefined) this.#owner.finish(this);
   }
 
   /** Forgets content that was not sent yet, so that an end can go out before it. */
