@@ -135,12 +135,17 @@ class VllmEngine implements Engine {
     const { modelPath, log } = this.#options;
     this.#enter({ t: "starting", progress: undefined });
     try {
-      const model = await readModel(modelPath);
+      // All at one time: what is given away is what is used here, also when the folder is gone or another by then.
+      const files = await this.tokenizerFiles().catch((thrown: unknown) => {
+        log.warn({ engine: this.name }, `the tokenizer cannot be given away: ${EngineError.from(thrown).message}`);
+        return [];
+      });
+      const model = await readModel(modelPath, files);
       if ("missingBecause" in model.tokenizer) {
         log.warn({ engine: this.name }, `no text prompts and no stop strings: ${model.tokenizer.missingBecause}`);
       }
       const linked = await this.#link.connect(this.#starting.signal);
-      const requests = await CoreRequests.create(model, linked);
+      const requests = await CoreRequests.create(model, files, linked);
       const { client, ready, wereRunning: wasRunning } = linked;
       await Promise.all(
         ready.map((facts) => this.#caches.follow({ facts, host: client.engineHost(facts.engineIndex), wasRunning })),

@@ -1,4 +1,5 @@
 import { EngineError } from "../../../engine/errors.ts";
+import type { TokenizerFile } from "../../../engine/facts.ts";
 import { createHuggingFaceTokenizer, type HuggingFaceTokenizer } from "../../../text/hugging-face-tokenizer.ts";
 import { isJsonObject, type JsonObject, readJsonFile } from "./read-json-file.ts";
 import { specialTokenId, tokenIdsOf } from "./special-token-ids.ts";
@@ -36,19 +37,21 @@ const samplingNames = ["temperature", "top_p", "top_k", "min_p", "repetition_pen
  * Reads config.json, generation_config.json, tokenizer.json and tokenizer_config.json of a model's folder. Only the first
  * is needed: without a tokenizer text prompts and stop strings cannot be served, and ids can.
  *
+ * @param files what was read of the folder before, which is not read again.
  * Throws `failed-precondition` with the file and what is wrong with it.
  */
-export async function readModel(folder: string): Promise<HuggingFaceModel> {
-  const config = await readJsonFile(folder, "config.json", maxConfigBytes);
+export async function readModel(folder: string, files: readonly TokenizerFile[] = []): Promise<HuggingFaceModel> {
+  const read = (name: string, maxBytes: number) => readJsonFile(folder, name, maxBytes, files);
+  const config = await read("config.json", maxConfigBytes);
   if (config === undefined) {
     throw new EngineError(
       "failed-precondition",
       `${folder} has no config.json, so it is no model in Hugging Face's form`,
     );
   }
-  const generation = (await readJsonFile(folder, "generation_config.json", maxConfigBytes)) ?? {};
-  const definition = await readJsonFile(folder, "tokenizer.json", maxTokenizerBytes);
-  const tokenizerConfig = (await readJsonFile(folder, "tokenizer_config.json", maxTokenizerConfigBytes)) ?? {};
+  const generation = (await read("generation_config.json", maxConfigBytes)) ?? {};
+  const definition = await read("tokenizer.json", maxTokenizerBytes);
+  const tokenizerConfig = (await read("tokenizer_config.json", maxTokenizerConfigBytes)) ?? {};
 
   // Models for several kinds of input keep the language model's figures in a part of their own.
   const text: JsonObject = isJsonObject(config.text_config) ? { ...config, ...config.text_config } : config;

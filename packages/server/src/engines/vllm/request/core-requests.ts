@@ -1,6 +1,6 @@
 import type { EngineCoreRequest, RequestLimits } from "@tokenwire/engine-core";
 import { EngineError } from "../../../engine/errors.ts";
-import type { ModelFacts } from "../../../engine/facts.ts";
+import type { ModelFacts, TokenizerFile } from "../../../engine/facts.ts";
 import type { GenerateRequest, Prompt } from "../../../engine/request.ts";
 import type { HuggingFaceTokenizer } from "../../../text/hugging-face-tokenizer.ts";
 import { engineErrorOf } from "../engine-core-error.ts";
@@ -35,18 +35,23 @@ export class CoreRequests {
   readonly #checkRequest: (request: EngineCoreRequest, limits: RequestLimits) => void;
 
   /** Loads the client's package for its check, which is there because the engines are linked. */
-  static async create(model: HuggingFaceModel, engines: LinkedEngines): Promise<CoreRequests> {
+  static async create(
+    model: HuggingFaceModel,
+    files: readonly TokenizerFile[],
+    engines: LinkedEngines,
+  ): Promise<CoreRequests> {
     const { checkRequest } = await import("@tokenwire/engine-core");
-    return new CoreRequests(model, engines, checkRequest);
+    return new CoreRequests(model, files, engines, checkRequest);
   }
 
   private constructor(
     model: HuggingFaceModel,
+    files: readonly TokenizerFile[],
     { ready, tasks }: LinkedEngines,
     checkRequest: (request: EngineCoreRequest, limits: RequestLimits) => void,
   ) {
     this.#model = model;
-    this.#thread = new TokenizerThread(model.folder);
+    this.#thread = new TokenizerThread(model.folder, files);
     this.#checkRequest = checkRequest;
     this.facts = modelFactsOf(model, ready, tasks.includes("generate"));
     this.ends = new Set(this.facts.eosTokenIds);

@@ -1,3 +1,5 @@
+import type { TokenizerFile } from "../../../engine/facts.ts";
+
 /** A text for the thread, with a number that comes back with its answer. */
 export interface ToTokenizer {
   readonly call: number;
@@ -9,6 +11,8 @@ export type FromTokenizer =
   | { readonly t: "failed"; readonly call: number; readonly reason: string };
 
 export interface TokenizerWorkerData {
-  /** The model's folder. */
+  /** The model's folder, for what is not among the files. */
   readonly folder: string;
+  /** The model's tokenizer files as they were when the engine started; may be empty. */
+  readonly files: readonly TokenizerFile[];
 }

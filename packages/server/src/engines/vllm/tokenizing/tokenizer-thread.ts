@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import type { TokenizerFile } from "../../../engine/facts.ts";
 import type { FromTokenizer, TokenizerWorkerData, ToTokenizer } from "./tokenizer-messages.ts";
 
 interface Waiter {
@@ -11,14 +12,17 @@ interface Waiter {
  * others, nor health. The thread starts with the first text; one that dies fails what it had, and the next text starts another.
  */
 export class TokenizerThread {
-  readonly #folder: string;
+  readonly #workerData: TokenizerWorkerData;
   readonly #waiters = new Map<number, Waiter>();
   #worker: Worker | undefined;
   #calls = 0;
 
-  /** @param folder the model's folder, whose tokenizer the thread reads for itself. */
-  constructor(folder: string) {
-    this.#folder = folder;
+  /**
+   * @param folder the model's folder, from which the thread reads what is not among the files.
+   * @param files the model's tokenizer files, so that a folder that is gone by then is not missed; may be empty.
+   */
+  constructor(folder: string, files: readonly TokenizerFile[]) {
+    this.#workerData = { folder, files };
   }
 
   /** The ids of a text with what the tokenizer adds by itself. Rejects when it cannot be tokenized, or at the close. */
@@ -45,9 +49,8 @@ export class TokenizerThread {
     if (this.#worker !== undefined) return this.#worker;
     const fromSource = import.meta.url.endsWith(".ts");
     const file = new URL(fromSource ? "./tokenizer-worker.ts" : "./tokenizer-worker.js", import.meta.url);
-    const workerData: TokenizerWorkerData = { folder: this.#folder };
     const execArgv = fromSource ? ["--conditions=tokenwire-source"] : [];
-    const worker = new Worker(file, { name: "tokenizer", workerData, execArgv });
+    const worker = new Worker(file, { name: "tokenizer", workerData: this.#workerData, execArgv });
     // A thread that waits for texts keeps no process alive.
     worker.unref();
     worker.on("message", (message: FromTokenizer) => this.#answered(message));

@@ -5,8 +5,8 @@ import type { FromTokenizer, TokenizerWorkerData, ToTokenizer } from "./tokenize
 const port = parentPort;
 if (port === null) throw new Error("this file is the entry of a worker thread");
 
-const { folder } = workerData as TokenizerWorkerData;
-const { tokenizer } = await readModel(folder);
+const { folder, files } = workerData as TokenizerWorkerData;
+const { tokenizer } = await readModel(folder, files);
 
 port.on("message", ({ call, text }: ToTokenizer) => {
   const answer = (message: FromTokenizer): void => port.postMessage(message);
