@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { seeded } from "../harness/seeded.ts";
-import { model } from "./acceptance.ts";
 import { post } from "./gateway-client.ts";
+import { model } from "./worker-kind.ts";
 
 /** What became of the requests of a soak. */
 export interface Tally {

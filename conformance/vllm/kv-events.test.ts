@@ -3,6 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { seeded } from "../harness/seeded.ts";
 import { CacheReader } from "./cache-reader.ts";
 import { EngineClient } from "./engine-client.ts";
+import { kvEventsFlags } from "./kv-events-flags.ts";
 import { type EngineHome, makeEngineHome, startVllmServer, type VllmServer } from "./vllm-server.ts";
 
 /** The smallest that vLLM computes with on a processor. */
@@ -25,17 +26,8 @@ describe("the cache events of a real vLLM", () => {
 
   before(async () => {
     home = makeEngineHome();
-    // Below the ports that connections take for themselves: nobody listens there until the engine is ready.
-    const port = 20_000 + 2 * Math.floor(Math.random() * 5_000);
-    const config = {
-      enable_kv_cache_events: true,
-      publisher: "zmq",
-      endpoint: `tcp://127.0.0.1:${port}`,
-      replay_endpoint: `tcp://127.0.0.1:${port + 1}`,
-    };
-    const cache = ["--enable-prefix-caching", "--block-size", String(blockSizeTokens)];
     const bound = ["--num-gpu-blocks-override", String(gpuBlocks)];
-    engineFlags = [...cache, ...bound, "--kv-events-config", JSON.stringify(config)];
+    engineFlags = [...kvEventsFlags(blockSizeTokens), ...bound];
     await open();
   });
   after(() => {

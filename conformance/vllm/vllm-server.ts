@@ -75,14 +75,15 @@ export interface VllmServer {
   kill(): void;
 }
 
-/** Serves the demonstration model with a real vLLM; resolves when the engine's health name says SERVING. */
+/** Serves the demonstration model, from its own folder or one like it, with a real vLLM; resolves when the engine's health name says SERVING. */
 export async function startVllmServer(
   home: EngineHome,
   flags: readonly string[] = [],
   moreEngineFlags: readonly string[] = [],
+  folder: string = demoFolder,
 ): Promise<VllmServer> {
   const bin = join(root, "packages", "server", "bin", "tokenwire.mjs");
-  const words = [bin, "serve", demoFolder, "--engine", "vllm", "--vllm-command", vllmProgram("vllm")];
+  const words = [bin, "serve", folder, "--engine", "vllm", "--vllm-command", vllmProgram("vllm")];
   const addresses = ["--host", "127.0.0.1", "--port", "0", "--engine-core-state", home.statePath];
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith("TOKENWIRE_"));
   const startedAtMs = performance.now();
