@@ -29,27 +29,28 @@ const deadlineToleranceMs = 10;
  * has ended. A call that is cut (deadline, cancellation, shutdown) settles at once, and its signal tells the handler.
  */
 export class ServerCall implements StreamHandler, RequestingCall, Expiring, BidiStreamingCall<unknown, unknown> {
+  // What each message touches stands together, as in Stream.
+  readonly #connection: Connection;
+  readonly #stream: Stream;
   readonly method: Method;
+  readonly #record: CallRecord | undefined;
+  #settled = false;
+  #cutBy: GrpcStatusError | undefined;
+  #gzip = false;
   /** When the deadline passes, by the connection's clock; Infinity without one. */
   readonly expiresAtMs: number;
   /** Where the deadline is kept; undefined while it is not watched. */
   deadlineBucket: number | undefined;
   readonly #owner: CallOwner;
-  readonly #connection: Connection;
-  readonly #stream: Stream;
   readonly #head: RequestHead & { readonly t: "call" };
-  readonly #record: CallRecord | undefined;
   #metadata: FieldMetadata | undefined;
   /** Undefined while the request may still come in one piece. */
   #request: CallRequest | undefined;
   #headers: string[] | undefined;
   #trailers: string[] | undefined;
   #controller: AbortController | undefined;
-  #cutBy: GrpcStatusError | undefined;
   #room: PromiseWithResolvers<void> | undefined;
-  #gzip = false;
   #handler: "waiting" | "running" | "done" = "waiting";
-  #settled = false;
   #over = false;
   #ended = false;
 
@@ -369,7 +370,7 @@ export class ServerCall implements StreamHandler, RequestingCall, Expiring, Bidi
   }
 
   #send(message: unknown): void {
-    this.sendHeaders();
+    if (!this.#stream.headersSent) this.sendHeaders();
     const bytes = sendMessage(this.#connection, this.#stream, this.method, message, this.#gzip);
     this.#record?.sent(bytes);
   }

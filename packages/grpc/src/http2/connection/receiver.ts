@@ -66,6 +66,10 @@ export class Receiver {
   #settings: number = clientSettings.awaited;
   #block: FieldBlock | undefined;
   #nowMs: number;
+  /** What went out since the accounts were settled. */
+  #framesSent = 0;
+  #worthSent = 0;
+  #answers = 0;
   #peerInitialWindow = 65_535;
   #peerMaxHeaderListBytes = Number.POSITIVE_INFINITY;
 
@@ -115,6 +119,7 @@ export class Receiver {
   /** Takes what came, at most so many frames of it; answers how many bytes were taken. */
   read(bytes: Uint8Array, nowMs: number, maxFrames?: number): number {
     this.#nowMs = nowMs;
+    this.#settleAccounts();
     return this.#reader.read(bytes, maxFrames);
   }
 
@@ -136,17 +141,28 @@ export class Receiver {
 
   /** An answer went out whole. */
   answered(): void {
-    this.#control.earn(1);
-    this.#resets.earn(1);
+    this.#answers += 1;
   }
 
   /** Frames of an answer went out; see `SenderOwner.progressed`. */
   progressed(worth: number): void {
-    this.#control.earn(worth);
+    this.#framesSent += 1;
+    this.#worthSent += worth;
+  }
+
+  /** Makes up for useless frames with what went out; counted first, because it is much and they are few. */
+  #settleAccounts(): void {
+    if (this.#framesSent === 0) return;
+    this.#control.earn(this.#worthSent + this.#answers);
+    this.#resets.earn(this.#answers);
     this.#pings.forgive();
+    this.#framesSent = 0;
+    this.#worthSent = 0;
+    this.#answers = 0;
   }
 
   #charge(cost: number): void {
+    this.#settleAccounts();
     if (!this.#control.spend(cost, this.#nowMs)) {
       throw new Http2Error("ENHANCE_YOUR_CALM", "too many frames without content");
     }
@@ -227,7 +243,7 @@ export class Receiver {
     const last = (flags & FrameFlag.END_STREAM) !== 0;
     // No gRPC message is shorter than its prefix of five bytes, so a frame below that carries nothing.
     if (contentBytes < 5 && !last) this.#charge(1);
-    else this.#control.earn(contentBytes >> 10);
+    else if (contentBytes >= 1024) this.#control.earn(contentBytes >> 10);
     const stream = this.#table.open.get(id);
     if (stream === undefined) {
       if (id <= this.#table.lastTakenId && this.#table.closed.how(id) !== "by-us") this.#resetById(id, "STREAM_CLOSED");
@@ -394,6 +410,7 @@ export class Receiver {
    */
   #spendReset(stream: Stream): void {
     if (stream.headersSent || this.#nowMs - stream.openedAtMs >= resetMatureMs) return;
+    this.#settleAccounts();
     if (!this.#resets.spend(1, this.#nowMs)) {
       throw new Http2Error("ENHANCE_YOUR_CALM", "too many requests taken back at once");
     }

@@ -206,14 +206,12 @@ export class Sender {
    */
   hasRoom(stream: Stream): boolean {
     if (!stream.open) return false;
-    const share = this.#maxUnflushedBytes / (this.#queue.size + 1);
-    const used = stream.turn === this.#turn ? stream.turnBytes : 0;
     const room =
       stream.pendingBytes === 0 &&
       stream.sendWindow > 0 &&
       this.#window > 0 &&
       this.output.unsentBytes < this.#maxUnflushedBytes &&
-      (this.#queue.size === 0 || used < Math.max(share, leastShareBytes));
+      (this.#queue.size === 0 || this.#hasShare(stream));
     if (!room) {
       stream.wantsRoom = true;
       if (stream.sendWindow > 0) this.#enqueue(stream);
@@ -282,6 +280,13 @@ export class Sender {
 
   #mayFrame(stream: Stream): boolean {
     return this.#window > 0 && stream.sendWindow > 0 && this.output.unsentBytes < this.#maxUnflushedBytes;
+  }
+
+  /** Whether the stream has not had its part of a turn that others want too. */
+  #hasShare(stream: Stream): boolean {
+    const share = this.#maxUnflushedBytes / (this.#queue.size + 1);
+    const used = stream.turn === this.#turn ? stream.turnBytes : 0;
+    return used < Math.max(share, leastShareBytes);
   }
 
   #keep(stream: Stream, bytes: Uint8Array): void {
