@@ -89,6 +89,17 @@ export async function measure(
   }
 }
 
+/** Lets a server run what a cell asks for, ten times as fast where it is paced: a runtime that compiles while it runs is hot after it. */
+export async function warmUp(
+  server: RunningServer,
+  { flags, tls }: Cell,
+  { durationMs, certificate }: { readonly durationMs: number; readonly certificate: string },
+): Promise<void> {
+  const hurried = flags.map((flag) => (flag.startsWith("-interval-ms=") ? "-interval-ms=1" : flag));
+  const place = [`-address=127.0.0.1:${server.port}`, `-pid=${server.pid}`, `-duration=${durationMs}ms`];
+  await client(server, [...hurried, ...place, ...(tls ? [`-certificate=${certificate}`] : [])]);
+}
+
 function onCore1(flags: readonly string[]): readonly string[] {
   return ["-c", "1", program(goPrograms), ...flags];
 }

@@ -5,10 +5,12 @@ import { makeCertificate } from "../../conformance/harness/certificate.ts";
 import { ensureInstalled, program } from "../../conformance/harness/tools.ts";
 import { canPin, loadAverage, rotated } from "../in-turns.ts";
 import { type Cell, cells } from "./cells.ts";
-import { type Candidate, measure, type RunningServer, type Sample, startServer } from "./measure.ts";
+import { type Candidate, measure, type RunningServer, type Sample, startServer, warmUp } from "./measure.ts";
 import { goPrograms, tonicServer } from "./programs.ts";
 import { toMarkdown, toRatios } from "./report.ts";
 
+/** Of each server with each cell, before the first round. */
+const warmUpMs = 3_000;
 const help = `What a call and a message cost a gRPC server, in microseconds of CPU: @tokenwire/grpc beside grpc-js, grpc-go and tonic,
 in turns within one run. Linux with taskset and openssl, two cores, Go, Rust and Node 24. From the repository's root:
 
@@ -23,9 +25,10 @@ in turns within one run. Linux with taskset and openssl, two cores, Go, Rust and
   --json               all samples as JSON
   --help               this text
 
-Each server runs on core 0 in one process that all rounds share, the client on core 1. The client is a program of this
-folder that speaks HTTP/2 cheaply (m, s and p cells) or grpc-go (go and probe cells); it checks every answer. The first
-run builds Go and Rust programs into ~/.cache/tokenwire, which takes minutes. Ends with 1 when an answer was wrong.`;
+Each server runs on core 0 in one process that all rounds share and that served each cell for ${warmUpMs / 1000} s before, the
+client on core 1. The client is a program of this folder that speaks HTTP/2 cheaply (m, s and p cells) or grpc-go (go and
+probe cells); it checks every answer. The first run builds Go and Rust programs into ~/.cache/tokenwire, which takes
+minutes. Ends with 1 when an answer was wrong.`;
 
 const ours = "tokenwire";
 const { values } = parseArgs({
@@ -72,12 +75,24 @@ try {
       servers.set(`${candidate.name} TLS`, await startServer(candidate, files ?? [certificate.cert, certificate.key]));
     }
   }
+  await warmUpAll();
   await measureAll();
 } finally {
   for (const server of servers.values()) server.stop();
   certificate.remove();
 }
 report();
+
+async function warmUpAll(): Promise<void> {
+  for (const cell of chosenCells) {
+    for (const { name } of candidates) {
+      const server = servers.get(cell.tls ? `${name} TLS` : name);
+      if (server === undefined || cell.probed === true) continue;
+      await warmUp(server, cell, { durationMs: values.quick ? 200 : warmUpMs, certificate: certificate.cert });
+    }
+    console.error(`warmed up for ${cell.name}`);
+  }
+}
 
 async function measureAll(): Promise<void> {
   for (let round = 0; round < rounds; round += 1) {

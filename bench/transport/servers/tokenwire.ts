@@ -44,17 +44,17 @@ async function generate(request: GenerateRequest, call: ServerStreamingCall<Toke
 }
 
 function paced({ messages, intervalMs }: GenerateRequest, call: ServerStreamingCall<TokenChunk>): Promise<void> {
-  return new Promise((resolve) => {
-    let index = 0;
-    const end = (): void => {
-      clearInterval(timer);
-      resolve();
-    };
-    const timer = setInterval(() => {
-      if (index === messages) return end();
-      call.write(chunkAt(index));
-      index += 1;
-    }, intervalMs);
-    call.signal.addEventListener("abort", end, { once: true });
-  });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let index = 0;
+  const end = (): void => {
+    clearInterval(timer);
+    resolve();
+  };
+  const timer = setInterval(() => {
+    if (index === messages) return end();
+    call.write(chunkAt(index));
+    index += 1;
+  }, intervalMs);
+  call.signal.addEventListener("abort", end, { once: true });
+  return promise;
 }
