@@ -150,8 +150,17 @@ function defineAnswers(kind: WorkerKind): void {
     const long = { model, prompt: text, ignore_eos: true, max_tokens: 1900 };
     const leaving = new AbortController();
     const asking = post(url("/v1/completions"), long, leaving.signal);
-    asking.catch(() => {});
-    await until("the request runs", async () => (await requestsInFlight(server.target)) === 1);
+    let early: string | undefined;
+    asking.then(
+      async (answer) => {
+        early = `${answer.status} ${await answer.text()}`;
+      },
+      () => {},
+    );
+    await until("the request runs", async () => {
+      assert.equal(early, undefined, "it was answered before it ran");
+      return (await requestsInFlight(server.target)) === 1;
+    });
     leaving.abort();
     await assert.rejects(asking);
     await until("the slot is free", async () => (await requestsInFlight(server.target)) === 0, 3_000);

@@ -20,5 +20,6 @@ describeAcceptance({
   startToEmbed: startServer,
   startToTell: startWorker,
   startOther: startServer,
+  otherHasSameBlocks: true,
   restartsEngine: true,
 });

@@ -24,6 +24,8 @@ export interface WorkerKind {
   startToTell(): Promise<Worker>;
   /** A worker beside it, with the same model; of the same kind where the machine has room for two. Its events tell too. */
   startOther(flags?: readonly string[]): Promise<Server>;
+  /** Both tell their caches in blocks of one size; a gateway (smg 1.13.0) keeps one size for all workers of a model. */
+  readonly otherHasSameBlocks: boolean;
   /** A lost engine is started again in the same server. */
   readonly restartsEngine: boolean;
 }

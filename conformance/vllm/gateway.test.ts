@@ -20,5 +20,6 @@ describeAcceptance({
   startToTell: () => startVllmWorker({ engineFlags: kvEventsFlags(32) }),
   // Two engines are more than the machine has room for; the llama engine serves the same model.
   startOther: startServer,
+  otherHasSameBlocks: false,
   restartsEngine: false,
 });
