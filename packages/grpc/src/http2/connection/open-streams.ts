@@ -43,11 +43,11 @@ export class OpenStreams {
     this.#size = 0;
   }
 
-  /** All of them as they are now, in a list of its own. */
+  /** All of them as they are now, in the order of their numbers, in a list of its own. */
   all(): Stream[] {
     const all = [...this.#older.values()];
     for (const stream of this.#recent) if (stream !== undefined) all.push(stream);
-    return all;
+    return all.sort((one, other) => one.id - other.id);
   }
 
   #place(stream: Stream): void {
