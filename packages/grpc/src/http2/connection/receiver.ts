@@ -11,13 +11,12 @@ import { readSettings } from "../frame/settings.ts";
 import { readWindowUpdate } from "../frame/window-update.ts";
 import { HpackDecoder } from "../hpack/decoder.ts";
 import { Http2Error } from "../http2-error.ts";
+import { Accounts } from "./accounts.ts";
 import { BandwidthEstimate } from "./bandwidth.ts";
-import { Budget } from "./budget.ts";
 import { bandwidthPing, type ControlFrames, goAwayPing } from "./control-frames.ts";
 import { checkBlockBytes, FieldBlock } from "./field-block.ts";
 import { FrameReader } from "./frame-reader.ts";
 import { KnownRequests } from "./known-requests.ts";
-import { PingPolice } from "./ping-police.ts";
 import { ReceiveWindow } from "./receive-window.ts";
 import { areTrailersWellFormed, type RequestFields, readRequestFields } from "./request-fields.ts";
 import type { Sender } from "./sender.ts";
@@ -40,8 +39,6 @@ export interface ReceiverOwner extends StreamOwner {
 const clientSettings = { awaited: 0, received: 1 } as const;
 /** Streams whose windows move when the initial window changes, per unit of the control budget. */
 const windowsPerCost = 64;
-/** A request taken back after this was more than a burst of noise. */
-const resetMatureMs = 1_000;
 
 /**
  * The receiving half of a connection: cuts bytes into frames, checks each against the rules and the budgets, and hands
@@ -55,9 +52,7 @@ export class Receiver {
   readonly #table: StreamTable;
   readonly #reader: FrameReader;
   readonly #decoder = new HpackDecoder();
-  readonly #control: Budget;
-  readonly #resets: Budget;
-  readonly #pings: PingPolice;
+  readonly #accounts: Accounts;
   readonly #estimate: BandwidthEstimate;
   readonly #window: ReceiveWindow;
   readonly #known = new KnownRequests();
@@ -66,10 +61,6 @@ export class Receiver {
   #settings: number = clientSettings.awaited;
   #block: FieldBlock | undefined;
   #nowMs: number;
-  /** What went out since the accounts were settled. */
-  #framesSent = 0;
-  #worthSent = 0;
-  #answers = 0;
   #peerInitialWindow = 65_535;
   #peerMaxHeaderListBytes = Number.POSITIVE_INFINITY;
 
@@ -89,9 +80,7 @@ export class Receiver {
     this.#reader = new FrameReader(defaultMaxFrameBytes, (type, flags, id, bytes, start, end) =>
       this.#frame(type, flags, id, bytes, start, end),
     );
-    this.#control = new Budget(limits.controlFrameBurst, limits.controlFramesPerSecond, nowMs);
-    this.#resets = new Budget(limits.resetBurst, limits.resetsPerSecond, nowMs);
-    this.#pings = new PingPolice(limits);
+    this.#accounts = new Accounts(limits, nowMs);
     this.#estimate = new BandwidthEstimate(limits.initialWindowBytes, limits.maxWindowBytes);
     this.#window = new ReceiveWindow(limits.initialWindowBytes);
   }
@@ -119,7 +108,7 @@ export class Receiver {
   /** Takes what came, at most so many frames of it; answers how many bytes were taken. */
   read(bytes: Uint8Array, nowMs: number, maxFrames?: number): number {
     this.#nowMs = nowMs;
-    this.#settleAccounts();
+    this.#accounts.settle();
     return this.#reader.read(bytes, maxFrames);
   }
 
@@ -141,31 +130,16 @@ export class Receiver {
 
   /** An answer went out whole. */
   answered(): void {
-    this.#answers += 1;
+    this.#accounts.answered();
   }
 
   /** Frames of an answer went out; see `SenderOwner.progressed`. */
   progressed(worth: number): void {
-    this.#framesSent += 1;
-    this.#worthSent += worth;
-  }
-
-  /** Makes up for useless frames with what went out; counted first, because it is much and they are few. */
-  #settleAccounts(): void {
-    if (this.#framesSent === 0) return;
-    this.#control.earn(this.#worthSent + this.#answers);
-    this.#resets.earn(this.#answers);
-    this.#pings.forgive();
-    this.#framesSent = 0;
-    this.#worthSent = 0;
-    this.#answers = 0;
+    this.#accounts.sent(worth);
   }
 
   #charge(cost: number): void {
-    this.#settleAccounts();
-    if (!this.#control.spend(cost, this.#nowMs)) {
-      throw new Http2Error("ENHANCE_YOUR_CALM", "too many frames without content");
-    }
+    this.#accounts.charge(cost, this.#nowMs);
   }
 
   /** Answers a broken rule that concerns one stream alone. */
@@ -176,7 +150,7 @@ export class Receiver {
       this.#sender.writeReset(streamId, ErrorCode[code]);
       this.#table.closed.add(streamId, true);
     } else {
-      this.#spendReset(stream);
+      this.#accounts.chargeReset(stream, this.#nowMs);
       this.#owner.resetStream(stream, ErrorCode[code]);
       stream.handler?.onReset();
     }
@@ -243,7 +217,7 @@ export class Receiver {
     const last = (flags & FrameFlag.END_STREAM) !== 0;
     // No gRPC message is shorter than its prefix of five bytes, so a frame below that carries nothing.
     if (contentBytes < 5 && !last) this.#charge(1);
-    else if (contentBytes >= 1024) this.#control.earn(contentBytes >> 10);
+    else this.#accounts.received(contentBytes);
     const stream = this.#table.open.get(id);
     if (stream === undefined) {
       if (id <= this.#table.lastTakenId && this.#table.closed.how(id) !== "by-us") this.#resetById(id, "STREAM_CLOSED");
@@ -399,21 +373,9 @@ export class Receiver {
       this.#charge(1);
       return;
     }
-    this.#spendReset(stream);
+    this.#accounts.chargeReset(stream, this.#nowMs);
     this.#owner.removeStream(stream, false);
     stream.handler?.onReset();
-  }
-
-  /**
-   * A request that is taken back at once costs us its work and the client nothing (CVE-2023-44487), also when the client
-   * breaks a rule so that it is us who reset it (CVE-2025-8671).
-   */
-  #spendReset(stream: Stream): void {
-    if (stream.headersSent || this.#nowMs - stream.openedAtMs >= resetMatureMs) return;
-    this.#settleAccounts();
-    if (!this.#resets.spend(1, this.#nowMs)) {
-      throw new Http2Error("ENHANCE_YOUR_CALM", "too many requests taken back at once");
-    }
   }
 
   #settingsFrame(flags: number, id: number, bytes: Uint8Array, start: number, end: number): void {
@@ -452,9 +414,7 @@ export class Receiver {
     const payload = readPing(bytes, start, end);
     this.#charge(1);
     if ((flags & FrameFlag.ACK) === 0) {
-      if (!this.#pings.allows(this.#nowMs, this.#table.open.size > 0)) {
-        throw new Http2Error("ENHANCE_YOUR_CALM", "too_many_pings");
-      }
+      this.#accounts.chargePing(this.#nowMs, this.#table.open.size > 0);
       this.#frames.ping(payload, true);
     } else if (bandwidthPing.equals(payload)) {
       this.#estimate.end();
