@@ -36,6 +36,12 @@ export interface Sample {
   readonly p99Ms?: number;
 }
 
+interface Run {
+  readonly durationMs: number;
+  /** For servers that speak TLS: what the client trusts. */
+  readonly certificate: string;
+}
+
 interface ClientResult {
   readonly operations: number;
   readonly serverCpuMs: number;
@@ -67,11 +73,9 @@ export async function startServer({ name, command }: Candidate, args: readonly s
 export async function measure(
   server: RunningServer,
   cell: Cell,
-  options: { readonly durationMs: number; readonly round: number; readonly certificate: string },
+  options: Run & { readonly round: number },
 ): Promise<Sample> {
-  const place = [`-address=127.0.0.1:${server.port}`, `-pid=${server.pid}`, `-duration=${options.durationMs}ms`];
-  const tls = cell.tls ? [`-certificate=${options.certificate}`] : [];
-  const common = [...place, ...tls];
+  const common = runFlags(server, cell, options);
   const base = { server: server.name, cell: cell.name, round: options.round };
   if (cell.probed !== true) {
     const { operations, serverCpuMs, elapsedMs } = await client(server, [...cell.flags, ...common]);
@@ -90,14 +94,15 @@ export async function measure(
 }
 
 /** Lets a server run what a cell asks for, ten times as fast where it is paced: a runtime that compiles while it runs is hot after it. */
-export async function warmUp(
-  server: RunningServer,
-  { flags, tls }: Cell,
-  { durationMs, certificate }: { readonly durationMs: number; readonly certificate: string },
-): Promise<void> {
-  const hurried = flags.map((flag) => (flag.startsWith("-interval-ms=") ? "-interval-ms=1" : flag));
+export async function warmUp(server: RunningServer, cell: Cell, options: Run): Promise<void> {
+  const hurried = cell.flags.map((flag) => (flag.startsWith("-interval-ms=") ? "-interval-ms=1" : flag));
+  await client(server, [...hurried, ...runFlags(server, cell, options)]);
+}
+
+/** Flags of the load client that say whom it asks, how, and for how long. */
+function runFlags(server: RunningServer, { tls }: Cell, { durationMs, certificate }: Run): string[] {
   const place = [`-address=127.0.0.1:${server.port}`, `-pid=${server.pid}`, `-duration=${durationMs}ms`];
-  await client(server, [...hurried, ...place, ...(tls ? [`-certificate=${certificate}`] : [])]);
+  return tls ? [...place, `-certificate=${certificate}`] : place;
 }
 
 function onCore1(flags: readonly string[]): readonly string[] {

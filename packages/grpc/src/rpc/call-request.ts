@@ -1,7 +1,7 @@
 import type { Stream } from "../http2/connection/stream.ts";
 import type { Encoding } from "./compression.ts";
 import { decodeRequest } from "./decode-request.ts";
-import { type MessageTarget, type RequestMemory, RequestMessages } from "./request-messages.ts";
+import { type MessageTarget, type RequestBounds, RequestMessages } from "./request-messages.ts";
 import { RequestStream } from "./request-stream.ts";
 import { type Method, takesStream } from "./service.ts";
 import { GrpcStatusError } from "./status.ts";
@@ -32,12 +32,7 @@ export class CallRequest implements MessageTarget {
   /** For the others: their message, which waits for the end of the request. */
   #message: Uint8Array | undefined;
 
-  constructor(
-    call: RequestingCall,
-    stream: Stream,
-    encoding: Encoding,
-    bounds: { readonly maxMessageBytes: number; readonly memory: RequestMemory },
-  ) {
+  constructor(call: RequestingCall, stream: Stream, encoding: Encoding, bounds: RequestBounds) {
     this.#call = call;
     this.#stream = stream;
     this.#messages = new RequestMessages(stream, this, encoding, bounds);

@@ -14,6 +14,12 @@ export interface RequestMemory {
   hasRoom(bytes: number): boolean;
 }
 
+/** How much a request may hold. */
+export interface RequestBounds {
+  readonly maxMessageBytes: number;
+  readonly memory: RequestMemory;
+}
+
 /** Who gets the messages of a request. Neither method throws. */
 export interface MessageTarget {
   /** True while another message is wanted; the rest waits, and the client with it. */
@@ -45,12 +51,7 @@ export class RequestMessages {
   #stuckAt = -1;
   #stuckSinceMs = 0;
 
-  constructor(
-    stream: Stream,
-    target: MessageTarget,
-    encoding: Encoding,
-    bounds: { readonly maxMessageBytes: number; readonly memory: RequestMemory },
-  ) {
+  constructor(stream: Stream, target: MessageTarget, encoding: Encoding, bounds: RequestBounds) {
     this.#stream = stream;
     this.#target = target;
     this.#encoding = encoding;
