@@ -1,6 +1,7 @@
 import { DynamicTable, entryOverheadBytes } from "./dynamic-table.ts";
 import { HpackError } from "./hpack-error.ts";
 import { decodeHuffman } from "./huffman.ts";
+import { latin1 } from "./latin1.ts";
 import { firstDynamicIndex, staticTable } from "./static-table.ts";
 
 /** A decoded field block. */
@@ -133,15 +134,3 @@ export class HpackDecoder {
 }
 
 const nothing = new Uint8Array();
-
-/** One character per byte. Short strings are built here, because a call into native code costs more than they do. */
-function latin1(bytes: Uint8Array, start: number, end: number): string {
-  if (end - start > 24) {
-    // What comes from a socket is a Buffer, and a view of it costs more than the string.
-    if (bytes instanceof Buffer) return bytes.toString("latin1", start, end);
-    return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("latin1");
-  }
-  let text = "";
-  for (let at = start; at < end; at += 1) text += String.fromCharCode(bytes[at] as number);
-  return text;
-}
