@@ -18,6 +18,8 @@ export class SocketDriver {
   readonly #http2: Connection;
   readonly #limits: Limits;
   readonly #clock: Clock;
+  /** A socket that holds so much of ours takes no more. */
+  readonly #highWaterBytes: number;
   /** What came and was not taken yet; nothing more is read meanwhile. */
   #rest: Buffer | undefined;
   #scheduled = false;
@@ -31,6 +33,7 @@ export class SocketDriver {
     this.#socket = socket;
     this.#limits = server.limits;
     this.#clock = server.clock;
+    this.#highWaterBytes = socket.writableHighWaterMark;
     const peer = peerOf(socket);
     this.#rpc = server.connect(peer, () => this.#schedule());
     this.#http2 = this.#rpc.http2;
@@ -98,7 +101,7 @@ export class SocketDriver {
   }
 
   get #isBlocked(): boolean {
-    return this.#socket.writableLength >= this.#socket.writableHighWaterMark;
+    return this.#socket.writableLength >= this.#highWaterBytes;
   }
 
   #schedule(): void {
@@ -111,7 +114,7 @@ export class SocketDriver {
     this.#scheduled = false;
     if (this.#gone) return;
     const rest = this.#rest;
-    if (rest !== undefined && !this.#ending && !this.#isBacklogged) {
+    if (rest !== undefined && !this.#ending && !this.#isBacklogged(this.#socket.writableLength)) {
       this.#take(rest);
       this.#readOn();
     }
@@ -127,37 +130,44 @@ export class SocketDriver {
   }
 
   #readOn(): void {
-    if (this.#rest === undefined && !this.#isBacklogged && this.#socket.isPaused()) this.#socket.resume();
+    const socket = this.#socket;
+    if (this.#rest === undefined && !this.#isBacklogged(socket.writableLength) && socket.isPaused()) socket.resume();
   }
 
   /**
-   * More waits for the client than it may. What waits in the streams counts only while the socket is what it waits for:
-   * else the client has to be read, because its window update is awaited.
+   * More waits for the client than it may, with what its socket holds. What waits in the streams counts only while the socket
+   * is what it waits for: else the client has to be read, because its window update is awaited.
    */
-  get #isBacklogged(): boolean {
+  #isBacklogged(heldBytes: number): boolean {
     const { output, pendingBytes } = this.#http2.sender;
-    const waitingBytes = output.unsentBytes + (this.#isBlocked ? pendingBytes : 0);
-    return this.#socket.writableLength + waitingBytes > this.#limits.maxBacklogBytes;
+    const waitingBytes = output.unsentBytes + (heldBytes >= this.#highWaterBytes ? pendingBytes : 0);
+    return heldBytes + waitingBytes > this.#limits.maxBacklogBytes;
   }
 
+  /** Once per turn and connection, and no more often asked of the socket than needed: it is not hot where tokens are paced (bench/transport, p256). */
   #flush(): void {
     if (this.#gone || this.#ending) return;
     const socket = this.#socket;
-    const { output } = this.#http2.sender;
-    if (!this.#isBlocked) {
+    const http2 = this.#http2;
+    const { output } = http2.sender;
+    let heldBytes = socket.writableLength;
+    if (heldBytes < this.#highWaterBytes) {
       // Chunks that were still with the socket at the last flush may be free by now.
-      if (socket.writableLength === 0) output.release();
-      if (output.unsentBytes > 0) this.#write(this.#http2.take());
-      if (socket.writableLength === 0) output.release();
-      if (this.#http2.finished) {
+      if (heldBytes === 0) output.release();
+      if (output.unsentBytes > 0) {
+        this.#write(http2.take());
+        heldBytes = socket.writableLength;
+        if (heldBytes === 0) output.release();
+      }
+      if (http2.finished) {
         this.#end();
         return;
       }
-      if (this.#http2.hasWork && !this.#isBlocked) this.#schedule();
-    } else if (this.#http2.finished) {
+      if (http2.hasWork && heldBytes < this.#highWaterBytes) this.#schedule();
+    } else if (http2.finished) {
       this.#boundEnd();
     }
-    if (this.#isBacklogged) socket.pause();
+    if (this.#isBacklogged(heldBytes)) socket.pause();
   }
 
   #write(pieces: readonly Buffer[]): void {
