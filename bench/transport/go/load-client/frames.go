@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -26,7 +27,9 @@ const (
 	readBytes        = 256 << 10
 )
 
-// startFrames opens the connections; each keeps o.streams calls in flight from then on.
+// startFrames opens the connections; each keeps o.streams calls in flight once all of them stand. Streams that begin while
+// others are still being connected would differ in their phase, by how long a server takes to accept, and paced by a timer
+// each they would keep that difference.
 func startFrames(o options) error {
 	path, message, answers := checkPath, []byte(nil), 1
 	if o.messages > 0 {
@@ -36,13 +39,15 @@ func startFrames(o options) error {
 		}
 		path, message, answers = generatePath, encoded, o.messages
 	}
+	standing := &sync.WaitGroup{}
+	standing.Add(o.connections)
 	body := append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
 	for range o.connections {
 		socket, err := o.connect()
 		if err != nil {
 			return err
 		}
-		peer := &framesPeer{o: o, socket: socket, body: body, answers: answers, nextID: 1, calls: map[uint32]*answer{}}
+		peer := &framesPeer{o: o, socket: socket, body: body, answers: answers, nextID: 1, calls: map[uint32]*answer{}, standing: standing}
 		peer.blocks = hpack.NewEncoder(&peer.block)
 		peer.path = path
 		go func() { o.fail(peer.run()) }()
@@ -80,6 +85,9 @@ type framesPeer struct {
 	out      []byte
 	credit   int
 	messages int64
+	// Until all connections stand this one makes no calls.
+	standing *sync.WaitGroup
+	stands   bool
 }
 
 // answer is how far a call's answer has come: messages so far, and the rest of the present one.
@@ -96,9 +104,6 @@ func (peer *framesPeer) run() error {
 	peer.out = binary.BigEndian.AppendUint16(peer.out, uint16(http2.SettingInitialWindowSize))
 	peer.out = binary.BigEndian.AppendUint32(peer.out, streamWindow)
 	peer.windowUpdate(connectionWindow)
-	for range peer.o.streams {
-		peer.call()
-	}
 	buffer := make([]byte, 0, readBytes)
 	for {
 		if _, err := peer.socket.Write(peer.out); err != nil {
@@ -115,6 +120,13 @@ func (peer *framesPeer) run() error {
 			return err
 		}
 		buffer = buffer[:copy(buffer, buffer[used:])]
+		if peer.stands && peer.nextID == 1 {
+			peer.standing.Done()
+			peer.standing.Wait()
+			for range peer.o.streams {
+				peer.call()
+			}
+		}
 		if peer.credit >= connectionWindow/4 {
 			peer.windowUpdate(uint32(peer.credit))
 			peer.credit = 0
@@ -181,6 +193,7 @@ func (peer *framesPeer) frame(kind http2.FrameType, flags http2.Flags, id uint32
 	switch kind {
 	case http2.FrameSettings:
 		if !flags.Has(http2.FlagSettingsAck) {
+			peer.stands = true
 			peer.header(0, http2.FrameSettings, http2.FlagSettingsAck, 0)
 		}
 	case http2.FramePing:
