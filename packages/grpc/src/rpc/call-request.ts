@@ -104,5 +104,5 @@ export class CallRequest implements MessageTarget {
 
 /** The same bytes without the rest of a large buffer, for what waits as long as a client likes. */
 function tight(bytes: Uint8Array): Uint8Array {
-  return bytes.length * 2 < bytes.buffer.byteLength ? new Uint8Array(bytes) : bytes;
+  return bytes.length * 2 < bytes.buffer.byteLength ? Uint8Array.prototype.slice.call(bytes) : bytes;
 }

@@ -90,7 +90,7 @@ export class MessageReader {
     const unread = this.unreadBytes;
     const needed = unread + more;
     // Never in place: messages that were read may be views of what is in front.
-    const grown = new Uint8Array(Math.max(leastHeldBytes, needed, Math.min(2 * needed, this.#promised(unread))));
+    const grown = Buffer.alloc(Math.max(leastHeldBytes, needed, Math.min(2 * needed, this.#promised(unread))));
     grown.set(this.#bytes.subarray(this.#at, this.#end));
     this.#bytes = grown;
     this.#at = 0;
@@ -111,4 +111,4 @@ export class MessageReader {
   }
 }
 
-const nothing = new Uint8Array();
+const nothing = Buffer.alloc(0);

@@ -13,7 +13,7 @@ export interface MessageWriter {
 
 /** A writer over a piece of the output that moves into a buffer of its own when the piece is too small. */
 export class OutputWriter implements MessageWriter {
-  bytes: Uint8Array = new Uint8Array();
+  bytes: Uint8Array = Buffer.alloc(0);
   at = 0;
   #start = 0;
   #inPlace = false;
@@ -28,7 +28,7 @@ export class OutputWriter implements MessageWriter {
 
   /** Begins a message in a buffer of its own. */
   openOwn(): void {
-    this.open(new Uint8Array(256), 0);
+    this.open(Buffer.alloc(256), 0);
     this.#inPlace = false;
   }
 
@@ -50,7 +50,7 @@ export class OutputWriter implements MessageWriter {
   reserve(size: number): void {
     if (this.at + size <= this.bytes.length) return;
     const { length } = this;
-    const grown = new Uint8Array(Math.max(1024, 2 * (length + size)));
+    const grown = Buffer.alloc(Math.max(1024, 2 * (length + size)));
     grown.set(this.written);
     this.bytes = grown;
     this.at = length;

@@ -1,7 +1,10 @@
 import type { Connection } from "../http2/connection/connection.ts";
-import { copySmall } from "../http2/connection/sender.ts";
+import type { WholeAnswer } from "../http2/connection/field-blocks.ts";
+import type { Sender } from "../http2/connection/sender.ts";
 import type { Stream } from "../http2/connection/stream.ts";
+import { copyBytes } from "../http2/frame/copy-bytes.ts";
 import { writeUint32 } from "../http2/frame/frame-header.ts";
+import { answerHeaders, okTrailers } from "./answers.ts";
 import { deflate } from "./compression.ts";
 import { messagePrefixBytes } from "./message-reader.ts";
 import { OutputWriter } from "./message-writer.ts";
@@ -9,6 +12,10 @@ import type { Method } from "./service.ts";
 
 /** A message up to this is copied into the output at once; a larger one waits as it is until it is framed. */
 const smallMessageBytes = 500;
+const okAnswer: WholeAnswer = { header: answerHeaders, trailers: okTrailers };
+const noFields: readonly string[] = [];
+/** Where the one message of an answer is written, unless it is larger. */
+const scratch = Buffer.alloc(smallMessageBytes);
 /** One for all, because a message is written from its beginning to its end before the next begins. */
 const writer = new OutputWriter();
 
@@ -29,6 +36,32 @@ export function sendMessage(
   else if (encodeInto === undefined) length = sendFramed(connection, stream, 0, method.encodeResponse(message));
   else length = sendInPlace(connection, stream, message, encodeInto);
   connection.changed();
+  return length;
+}
+
+/**
+ * Sends an answer that is this message alone, with its header and its trailers. Answers the message's length; throws as
+ * {@link sendMessage} does.
+ */
+export function sendAnswer(connection: Connection, stream: Stream, method: Method, message: unknown): number {
+  const { sender } = connection;
+  let bytes: Uint8Array;
+  let length: number;
+  if (method.encodeInto === undefined) {
+    bytes = method.encodeResponse(message);
+    length = bytes.length;
+  } else {
+    writer.open(scratch, 0);
+    method.encodeInto(message, writer);
+    bytes = writer.bytes;
+    length = writer.length;
+  }
+  if (sender.sendAnswer(stream, bytes, length, okAnswer)) connection.changed();
+  else {
+    stream.sendHeaders(answerHeaders, noFields, false);
+    sendLarge(sender, stream, 0, bytes === scratch ? bytes.slice(0, length) : bytes.subarray(0, length));
+    stream.sendTrailers(okTrailers, noFields);
+  }
   return length;
 }
 
@@ -65,7 +98,7 @@ function sendFramed({ sender }: Connection, stream: Stream, flag: 0 | 1, bytes: 
     const at = sender.begin(stream);
     if (at >= 0) {
       const { chunk } = sender.output;
-      copySmall(bytes, chunk, writePrefix(chunk, at, flag, bytes.length));
+      copyBytes(bytes, bytes.length, chunk, writePrefix(chunk, at, flag, bytes.length));
       if (sender.commit(stream, at, messagePrefixBytes + bytes.length)) return bytes.length;
     }
   }
@@ -73,8 +106,8 @@ function sendFramed({ sender }: Connection, stream: Stream, flag: 0 | 1, bytes: 
   return bytes.length;
 }
 
-function sendLarge(sender: Connection["sender"], stream: Stream, flag: 0 | 1, bytes: Uint8Array): void {
-  const prefix = new Uint8Array(messagePrefixBytes);
+function sendLarge(sender: Sender, stream: Stream, flag: 0 | 1, bytes: Uint8Array): void {
+  const prefix = Buffer.alloc(messagePrefixBytes);
   writePrefix(prefix, 0, flag, bytes.length);
   sender.sendPieces(stream, prefix, bytes);
 }

@@ -335,6 +335,12 @@ export class RpcConnection implements CallOwner {
     }
     const noted = notedOf(stream.request);
     const { head } = noted;
+    if (head.t === "call") this.#call(stream, head, noted);
+    else this.#answer(stream, head);
+  }
+
+  /** Answers what is no call. */
+  #answer(stream: Stream, head: Exclude<RequestHead, { readonly t: "call" }>): void {
     switch (head.t) {
       case "http":
         stream.handler = new PlainAnswer(stream, head.status, head.text);
@@ -347,9 +353,6 @@ export class RpcConnection implements CallOwner {
         endWithStatus(stream, StatusCode.UNIMPLEMENTED, details, ["grpc-accept-encoding", acceptedEncodings]);
         return;
       }
-      case "call":
-        this.#call(stream, head, noted);
-        return;
     }
   }
 

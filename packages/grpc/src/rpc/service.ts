@@ -38,5 +38,5 @@ export interface Service {
 
 /** Whether a method's request is a stream of messages and not one. */
 export function takesStream(method: Method): boolean {
-  return method.kind === "client-streaming" || method.kind === "bidi-streaming";
+  return method.kind !== "unary" && method.kind !== "server-streaming";
 }

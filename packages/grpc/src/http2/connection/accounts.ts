@@ -32,12 +32,12 @@ export class Accounts {
     if (bytes >= earningBytes) this.#control.earn(Math.floor(bytes / earningBytes));
   }
 
-  /** An answer went out whole. */
+  /** An answer went out whole, or as much of it as goes. */
   answered(): void {
     this.#answers += 1;
   }
 
-  /** A HEADERS or DATA frame went out; see `SenderOwner.progressed`. */
+  /** HEADERS or DATA frames went out; `worth` is their number, but 0 for one that a tiny window made short. */
   sent(worth: number): void {
     this.#framesSent += 1;
     this.#worthSent += worth;

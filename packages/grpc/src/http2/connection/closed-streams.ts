@@ -1,6 +1,7 @@
 /** How a stream of the past came to its end, as far as that is still known. */
 export type ClosedHow = "by-us" | "by-peer" | "forgotten";
 
+/** A power of two. */
 const remembered = 256;
 
 /**
@@ -14,7 +15,7 @@ export class ClosedStreams {
 
   add(streamId: number, byUs: boolean): void {
     this.#ids[this.#next] = byUs ? -streamId : streamId;
-    this.#next = (this.#next + 1) % remembered;
+    this.#next = (this.#next + 1) & (remembered - 1);
   }
 
   how(streamId: number): ClosedHow {

@@ -4,6 +4,7 @@ import { maxInt31 } from "../frame/frame-header.ts";
 import { SettingId } from "../frame/settings.ts";
 import { HpackError } from "../hpack/hpack-error.ts";
 import { Http2Error } from "../http2-error.ts";
+import { Accounts } from "./accounts.ts";
 import { ControlFrames, goAwayPing, keepalivePing } from "./control-frames.ts";
 import type { FixedFields } from "./fixed-fields.ts";
 import { Lifetime } from "./lifetime.ts";
@@ -45,6 +46,7 @@ const goAwayPingTimeoutMs = 5_000;
 export class Connection implements ReceiverOwner, SenderOwner {
   readonly #limits: Limits;
   readonly #events: ConnectionEvents;
+  readonly #accounts: Accounts;
   readonly #sender: Sender;
   readonly #frames: ControlFrames;
   readonly #receiver: Receiver;
@@ -63,9 +65,10 @@ export class Connection implements ReceiverOwner, SenderOwner {
     this.#events = events;
     this.#nowMs = nowMs;
     this.#openedAtMs = nowMs;
-    this.#sender = new Sender(this, limits.maxUnflushedBytes);
+    this.#accounts = new Accounts(limits, nowMs);
+    this.#sender = new Sender(this, this.#accounts, limits.maxUnflushedBytes);
     this.#frames = new ControlFrames(this.#sender);
-    const sending = { sender: this.#sender, frames: this.#frames };
+    const sending = { sender: this.#sender, frames: this.#frames, accounts: this.#accounts };
     this.#receiver = new Receiver(this, limits, sending, this.#table, nowMs);
     this.#lifetime = new Lifetime(limits, nowMs, random);
     this.#sendPreface();
@@ -240,8 +243,8 @@ export class Connection implements ReceiverOwner, SenderOwner {
 
   removeStream(stream: Stream, byUs: boolean): void {
     stream.open = false;
-    stream.dropPending();
-    this.#sender.forget(stream);
+    if (stream.pendingBytes > 0) stream.dropPending();
+    if (stream.queued) this.#sender.forget();
     this.#table.open.remove(stream.id);
     this.#table.closed.add(stream.id, byUs);
     if (this.#phase.t === "leaving" && this.#table.open.size === 0) this.#finish();
@@ -254,13 +257,9 @@ export class Connection implements ReceiverOwner, SenderOwner {
   // What the sender tells.
 
   sentAll(stream: Stream): void {
-    this.#receiver.answered();
+    this.#accounts.answered();
     this.removeStream(stream, !stream.remoteClosed);
     stream.handler?.onSent();
-  }
-
-  progressed(worth: number): void {
-    this.#receiver.progressed(worth);
   }
 
   /** Something was written in place; the owner is told unless it looks anyway. */

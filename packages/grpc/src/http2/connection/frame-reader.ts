@@ -23,7 +23,7 @@ export class FrameReader {
   readonly #maxFrameBytes: number;
   readonly #sink: FrameSink;
   #prefaceAt = 0;
-  readonly #head = new Uint8Array(frameHeaderBytes);
+  readonly #head = Buffer.alloc(frameHeaderBytes);
   #headFilled = 0;
   #body: Buffer | undefined;
   #bodyFilled = 0;

@@ -18,14 +18,17 @@ interface Known {
  */
 export class KnownRequests {
   readonly #known: (Known | undefined)[] = [];
+  /** What was found last: a client that repeats itself most often repeats what it asked just before. */
+  #last: Known | undefined;
 
   /** The request of this block, when it was kept while the decoder's table had this generation. */
   find(bytes: Uint8Array, start: number, end: number, generation: number): RequestFields | undefined {
+    const last = this.#last;
+    if (last !== undefined && isThis(last, bytes, start, end, generation)) return last.request;
     for (const known of this.#known) {
-      if (known === undefined || known.generation !== generation || known.bytes.length !== end - start) continue;
-      let at = 0;
-      while (at < known.bytes.length && known.bytes[at] === bytes[start + at]) at += 1;
-      if (at === known.bytes.length) return known.request;
+      if (known === undefined || !isThis(known, bytes, start, end, generation)) continue;
+      this.#last = known;
+      return known.request;
     }
     return undefined;
   }
@@ -43,6 +46,14 @@ export class KnownRequests {
     const slot = stale >= 0 ? stale : this.#known.length < slots ? this.#known.length : end % slots;
     this.#known[slot] = { generation, bytes: Uint8Array.prototype.slice.call(bytes, start, end), request };
   }
+}
+
+function isThis(known: Known, bytes: Uint8Array, start: number, end: number, generation: number): boolean {
+  const block = known.bytes;
+  const { length } = block;
+  if (known.generation !== generation || length !== end - start) return false;
+  for (let at = 0; at < length; at += 1) if (block[at] !== bytes[start + at]) return false;
+  return true;
 }
 
 /** Whether a block has indices of one byte alone (RFC 7541 section 6.1). */

@@ -11,7 +11,7 @@ import { readSettings } from "../frame/settings.ts";
 import { readWindowUpdate } from "../frame/window-update.ts";
 import { HpackDecoder } from "../hpack/decoder.ts";
 import { Http2Error } from "../http2-error.ts";
-import { Accounts } from "./accounts.ts";
+import type { Accounts } from "./accounts.ts";
 import { BandwidthEstimate } from "./bandwidth.ts";
 import { bandwidthPing, type ControlFrames, goAwayPing } from "./control-frames.ts";
 import { checkBlockBytes, FieldBlock } from "./field-block.ts";
@@ -67,7 +67,7 @@ export class Receiver {
   constructor(
     owner: ReceiverOwner,
     limits: Limits,
-    sending: { readonly sender: Sender; readonly frames: ControlFrames },
+    sending: { readonly sender: Sender; readonly frames: ControlFrames; readonly accounts: Accounts },
     table: StreamTable,
     nowMs: number,
   ) {
@@ -75,12 +75,12 @@ export class Receiver {
     this.#limits = limits;
     this.#sender = sending.sender;
     this.#frames = sending.frames;
+    this.#accounts = sending.accounts;
     this.#table = table;
     this.#nowMs = nowMs;
     this.#reader = new FrameReader(defaultMaxFrameBytes, (type, flags, id, bytes, start, end) =>
       this.#frame(type, flags, id, bytes, start, end),
     );
-    this.#accounts = new Accounts(limits, nowMs);
     this.#estimate = new BandwidthEstimate(limits.initialWindowBytes, limits.maxWindowBytes);
     this.#window = new ReceiveWindow(limits.initialWindowBytes);
   }
@@ -128,16 +128,6 @@ export class Receiver {
     return true;
   }
 
-  /** An answer went out whole. */
-  answered(): void {
-    this.#accounts.answered();
-  }
-
-  /** Frames of an answer went out; see `SenderOwner.progressed`. */
-  progressed(worth: number): void {
-    this.#accounts.sent(worth);
-  }
-
   #charge(cost: number): void {
     this.#accounts.charge(cost, this.#nowMs);
   }
@@ -158,19 +148,23 @@ export class Receiver {
 
   #frame(type: number, flags: number, id: number, bytes: Uint8Array, start: number, end: number): void {
     if (this.#owner.finished) return;
+    if (this.#settings === clientSettings.awaited || this.#block !== undefined) this.#checkExpected(type, flags, id);
+    if (type === FrameType.DATA) this.#data(flags, id, bytes, start, end);
+    else if (type === FrameType.HEADERS) this.#headers(flags, id, bytes, start, end);
+    else this.#rareFrame(type, flags, id, bytes, start, end);
+  }
+
+  #checkExpected(type: number, flags: number, id: number): void {
     if (this.#settings === clientSettings.awaited && (type !== FrameType.SETTINGS || (flags & FrameFlag.ACK) !== 0)) {
       throw new Http2Error("PROTOCOL_ERROR", "the first frame is not SETTINGS");
     }
     if (this.#block !== undefined && (type !== FrameType.CONTINUATION || id !== this.#block.streamId)) {
       throw new Http2Error("PROTOCOL_ERROR", "a field block is interrupted by another frame");
     }
+  }
+
+  #rareFrame(type: number, flags: number, id: number, bytes: Uint8Array, start: number, end: number): void {
     switch (type) {
-      case FrameType.DATA:
-        this.#data(flags, id, bytes, start, end);
-        return;
-      case FrameType.HEADERS:
-        this.#headers(flags, id, bytes, start, end);
-        return;
       case FrameType.PRIORITY:
         this.#priority(id, bytes, start, end);
         return;
@@ -219,29 +213,27 @@ export class Receiver {
     if (contentBytes < 5 && !last) this.#charge(1);
     else this.#accounts.received(contentBytes);
     const stream = this.#table.open.get(id);
-    if (stream === undefined) {
-      if (id <= this.#table.lastTakenId && this.#table.closed.how(id) !== "by-us") this.#resetById(id, "STREAM_CLOSED");
-      else this.#charge(1);
-      return;
-    }
-    if (stream.remoteClosed) {
-      this.#resetById(id, "STREAM_CLOSED");
+    if (stream === undefined || stream.remoteClosed) {
+      this.#lateData(id, stream);
       return;
     }
     stream.receiveWindow -= length;
-    if (stream.receiveWindow < 0) {
-      this.#resetById(id, "FLOW_CONTROL_ERROR");
-      return;
-    }
     stream.receivedBytes += contentBytes;
-    if (this.#contradictsLength(stream, last)) {
-      this.#resetById(id, "PROTOCOL_ERROR");
+    if (stream.receiveWindow < 0 || this.#contradictsLength(stream, last)) {
+      this.#resetById(id, stream.receiveWindow < 0 ? "FLOW_CONTROL_ERROR" : "PROTOCOL_ERROR");
       return;
     }
     stream.remoteClosed = last;
     if (length > contentBytes) stream.consume(length - contentBytes);
     this.#estimate.received(length);
     stream.handler?.onData(bytes, content.start, content.end, last);
+  }
+
+  /** Content of a stream that the client has ended, or that is gone. */
+  #lateData(id: number, stream: Stream | undefined): void {
+    const { lastTakenId, closed } = this.#table;
+    if (stream !== undefined || (id <= lastTakenId && closed.how(id) !== "by-us")) this.#resetById(id, "STREAM_CLOSED");
+    else this.#charge(1);
   }
 
   #contradictsLength(stream: Stream, last: boolean): boolean {
@@ -446,7 +438,8 @@ export class Receiver {
   }
 }
 
-const noBytes = new Uint8Array();
+// A Buffer, as what comes from sockets is: code that meets one kind of bytes is compiled for one (bench/transport, m100).
+const noBytes = Buffer.alloc(0);
 const oversizedRequest = {
   method: "",
   path: "",

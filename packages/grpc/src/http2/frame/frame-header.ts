@@ -49,7 +49,7 @@ export function readFrameHeader(bytes: Uint8Array, at: number): FrameHeader {
   };
 }
 
-/** Writes the nine bytes at `at` and answers where the payload begins. */
+/** Writes the nine bytes at `at` and answers where the payload begins. Flat, so that it is compiled into its callers (bench/transport, m100). */
 export function writeFrameHeader(
   out: Uint8Array,
   at: number,
@@ -58,10 +58,16 @@ export function writeFrameHeader(
   flags: number,
   streamId: number,
 ): number {
-  writeUint24(out, at, length);
+  out[at] = length >>> 16;
+  out[at + 1] = length >>> 8;
+  out[at + 2] = length;
   out[at + 3] = type;
   out[at + 4] = flags;
-  return writeUint32(out, at + 5, streamId);
+  out[at + 5] = streamId >>> 24;
+  out[at + 6] = streamId >>> 16;
+  out[at + 7] = streamId >>> 8;
+  out[at + 8] = streamId;
+  return at + frameHeaderBytes;
 }
 
 export function readUint16(bytes: Uint8Array, at: number): number {
@@ -69,11 +75,12 @@ export function readUint16(bytes: Uint8Array, at: number): number {
 }
 
 export function readUint24(bytes: Uint8Array, at: number): number {
-  return ((bytes[at] as number) << 16) | readUint16(bytes, at + 1);
+  return ((bytes[at] as number) << 16) | ((bytes[at + 1] as number) << 8) | (bytes[at + 2] as number);
 }
 
 export function readUint32(bytes: Uint8Array, at: number): number {
-  return (((bytes[at] as number) << 24) | readUint24(bytes, at + 1)) >>> 0;
+  const low = ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
+  return (((bytes[at] as number) << 24) | low) >>> 0;
 }
 
 export function writeUint16(out: Uint8Array, at: number, value: number): number {
