@@ -1,4 +1,3 @@
-import type { Connection } from "../http2/connection/connection.ts";
 import type { WholeAnswer } from "../http2/connection/field-blocks.ts";
 import type { Sender } from "../http2/connection/sender.ts";
 import type { Stream } from "../http2/connection/stream.ts";
@@ -24,27 +23,23 @@ const writer = new OutputWriter();
  * message is sent then.
  */
 export function sendMessage(
-  connection: Connection,
+  sender: Sender,
   stream: Stream,
   method: Method,
   message: unknown,
   compressed: boolean,
 ): number {
   const { encodeInto } = method;
-  let length: number;
-  if (compressed) length = sendFramed(connection, stream, 1, deflate(encode(method, message)));
-  else if (encodeInto === undefined) length = sendFramed(connection, stream, 0, method.encodeResponse(message));
-  else length = sendInPlace(connection, stream, message, encodeInto);
-  connection.changed();
-  return length;
+  if (compressed) return sendFramed(sender, stream, 1, deflate(encode(method, message)));
+  if (encodeInto === undefined) return sendFramed(sender, stream, 0, method.encodeResponse(message));
+  return sendInPlace(sender, stream, message, encodeInto);
 }
 
 /**
  * Sends an answer that is this message alone, with its header and its trailers. Answers the message's length; throws as
  * {@link sendMessage} does.
  */
-export function sendAnswer(connection: Connection, stream: Stream, method: Method, message: unknown): number {
-  const { sender } = connection;
+export function sendAnswer(sender: Sender, stream: Stream, method: Method, message: unknown): number {
   let bytes: Uint8Array;
   let length: number;
   if (method.encodeInto === undefined) {
@@ -56,10 +51,9 @@ export function sendAnswer(connection: Connection, stream: Stream, method: Metho
     bytes = writer.bytes;
     length = writer.length;
   }
-  if (sender.sendAnswer(stream, bytes, length, okAnswer)) connection.changed();
-  else {
+  if (!sender.sendAnswer(stream, bytes, length, okAnswer)) {
     stream.sendHeaders(answerHeaders, noFields, false);
-    sendLarge(sender, stream, 0, bytes === scratch ? bytes.slice(0, length) : bytes.subarray(0, length));
+    sendLarge(sender, stream, 0, bytes === scratch ? copyOf(bytes, length) : bytes.subarray(0, length));
     stream.sendTrailers(okTrailers, noFields);
   }
   return length;
@@ -74,7 +68,7 @@ function encode(method: Method, message: unknown): Uint8Array {
 
 /** The encoder writes into the output. What it wrote is dropped by not committing, when it throws or does not fit. */
 function sendInPlace(
-  { sender }: Connection,
+  sender: Sender,
   stream: Stream,
   message: unknown,
   encodeInto: NonNullable<Method["encodeInto"]>,
@@ -89,11 +83,11 @@ function sendInPlace(
     if (sender.commit(stream, at, messagePrefixBytes + length)) return length;
   }
   // A copy where it lies in the output, which is written over next.
-  sendLarge(sender, stream, 0, writer.inPlace ? new Uint8Array(writer.written) : writer.written);
+  sendLarge(sender, stream, 0, writer.inPlace ? copyOf(writer.written, length) : writer.written);
   return length;
 }
 
-function sendFramed({ sender }: Connection, stream: Stream, flag: 0 | 1, bytes: Uint8Array): number {
+function sendFramed(sender: Sender, stream: Stream, flag: 0 | 1, bytes: Uint8Array): number {
   if (bytes.length <= smallMessageBytes) {
     const at = sender.begin(stream);
     if (at >= 0) {
@@ -110,6 +104,11 @@ function sendLarge(sender: Sender, stream: Stream, flag: 0 | 1, bytes: Uint8Arra
   const prefix = Buffer.alloc(messagePrefixBytes);
   writePrefix(prefix, 0, flag, bytes.length);
   sender.sendPieces(stream, prefix, bytes);
+}
+
+/** The first bytes in a buffer of their own; `slice` of a Buffer would be a view. */
+function copyOf(bytes: Uint8Array, length: number): Uint8Array {
+  return Uint8Array.prototype.slice.call(bytes, 0, length);
 }
 
 function writePrefix(out: Uint8Array, at: number, flag: 0 | 1, length: number): number {

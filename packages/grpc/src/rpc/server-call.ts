@@ -294,7 +294,7 @@ export class ServerCall implements StreamHandler, RequestingCall, Expiring, Bidi
     if (this.#settled || stream.headersSent || this.#gzip) return false;
     if (this.#headers !== undefined || this.#trailers !== undefined) return false;
     this.#returned();
-    const bytes = sendAnswer(this.#connection, stream, this.method, response);
+    const bytes = sendAnswer(this.#connection.sender, stream, this.method, response);
     this.#record?.sent(bytes);
     this.#settle(StatusCode.OK);
     return true;
@@ -386,7 +386,7 @@ export class ServerCall implements StreamHandler, RequestingCall, Expiring, Bidi
 
   #send(message: unknown): void {
     if (!this.#stream.headersSent) this.sendHeaders();
-    const bytes = sendMessage(this.#connection, this.#stream, this.method, message, this.#gzip);
+    const bytes = sendMessage(this.#connection.sender, this.#stream, this.method, message, this.#gzip);
     this.#record?.sent(bytes);
   }
 }

@@ -162,7 +162,7 @@ export class Connection implements ReceiverOwner, SenderOwner {
       this.#frames.goAway(maxInt31, "NO_ERROR", "");
       this.#frames.ping(goAwayPing);
     }
-    this.#changed();
+    this.changed();
   }
 
   /** Ends the connection with GOAWAY; streams still open are reset. */
@@ -170,7 +170,7 @@ export class Connection implements ReceiverOwner, SenderOwner {
     if (this.#finished) return;
     this.#frames.goAway(this.#table.lastTakenId, code, reason);
     this.#finish();
-    this.#changed();
+    this.changed();
   }
 
   /** The socket is gone: all streams end, and nothing more is sent. */
@@ -199,32 +199,31 @@ export class Connection implements ReceiverOwner, SenderOwner {
       if (!stream.remoteClosed) this.#sender.writeReset(stream.id, ErrorCode.NO_ERROR);
       this.sentAll(stream);
     }
-    this.#changed();
+    this.changed();
   }
 
   sendBytes(stream: Stream, bytes: Uint8Array): void {
     this.#sender.sendBytes(stream, bytes);
-    this.#changed();
   }
 
   sendTrailers(stream: Stream, fixed: FixedFields, extra: readonly string[]): void {
     this.#sender.sendTrailers(stream, fixed, extra);
-    this.#changed();
+    this.changed();
   }
 
   finish(stream: Stream): void {
     this.#sender.finish(stream);
-    this.#changed();
+    this.changed();
   }
 
   resetStream(stream: Stream, errorCode: number): void {
     this.#sender.writeReset(stream.id, errorCode);
     this.removeStream(stream, true);
-    this.#changed();
+    this.changed();
   }
 
   credit(stream: Stream): void {
-    if (this.#receiver.credit(stream)) this.#changed();
+    if (this.#receiver.credit(stream)) this.changed();
   }
 
   dropped(bytes: number): void {
@@ -262,12 +261,7 @@ export class Connection implements ReceiverOwner, SenderOwner {
     stream.handler?.onSent();
   }
 
-  /** Something was written in place; the owner is told unless it looks anyway. */
   changed(): void {
-    this.#changed();
-  }
-
-  #changed(): void {
     if (!this.#busy) this.#events.onOutput();
   }
 

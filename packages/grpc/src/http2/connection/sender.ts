@@ -27,6 +27,8 @@ const leastGoneInQueue = 64;
 export interface SenderOwner {
   /** The answer is complete and its last frame written. */
   sentAll(stream: Stream): void;
+  /** Content was written, or waits. Not told of messages that a growing frame takes: of the frame it was. */
+  changed(): void;
 }
 
 /**
@@ -194,6 +196,7 @@ export class Sender {
     output.at = at + bytes;
     this.#sent(stream, bytes);
     this.#accounts.sent(1);
+    this.#owner.changed();
     return true;
   }
 
@@ -248,6 +251,7 @@ export class Sender {
     this.#window -= length;
     this.#accounts.sent(3);
     this.#ended(stream);
+    this.#owner.changed();
     return true;
   }
 
@@ -270,6 +274,7 @@ export class Sender {
     this.#keep(stream, second);
     while (!waits && stream.pendingBytes > 0 && this.#mayFrame(stream)) this.#sendPending(stream);
     if (stream.pendingBytes > 0 && stream.sendWindow > 0) this.#enqueue(stream);
+    this.#owner.changed();
   }
 
   /** Ends the answer with trailers, behind pending content. */
