@@ -3,12 +3,12 @@ import { answerContentBytes, maxAnswerBytes, writeAnswer } from "../frame/answer
 import { copyBytes } from "../frame/copy-bytes.ts";
 import { writeDataHeader } from "../frame/data.ts";
 import { defaultMaxFrameBytes, frameHeaderBytes, maxInt31 } from "../frame/frame-header.ts";
-import { writeHeadersHeader } from "../frame/headers.ts";
 import { rstStreamBytes, writeRstStream } from "../frame/rst-stream.ts";
 import { Http2Error } from "../http2-error.ts";
 import type { Accounts } from "./accounts.ts";
 import { FieldBlocks, maxKeptBytes, type WholeAnswer } from "./field-blocks.ts";
 import type { FixedFields } from "./fixed-fields.ts";
+import { writeHeaders } from "./header-frames.ts";
 import { Output } from "./output.ts";
 import type { Stream } from "./stream.ts";
 import { TurnQueue } from "./turn-queue.ts";
@@ -117,51 +117,8 @@ export class Sender {
 
   sendHeaders(stream: Stream, fixed: FixedFields, extra: readonly string[], endStream: boolean): void {
     stream.headersSent = true;
-    const kept = extra.length === 0 ? this.blocks.kept(fixed) : undefined;
-    if (kept !== undefined) this.#sendKeptBlock(stream.id, kept, endStream);
-    else this.#sendBlock(stream.id, fixed, extra, endStream);
+    writeHeaders(this, stream.id, fixed, extra, endStream);
     this.#accounts.sent(1);
-  }
-
-  #sendKeptBlock(streamId: number, block: Uint8Array, endStream: boolean): void {
-    const output = this.reserve(frameHeaderBytes + block.length);
-    const { chunk } = output;
-    const start = writeHeadersHeader(chunk, output.at, streamId, block.length, { first: true, last: true, endStream });
-    output.at = copyBytes(block, block.length, chunk, start);
-  }
-
-  #sendBlock(streamId: number, fixed: FixedFields, extra: readonly string[], endStream: boolean): void {
-    const most = this.blocks.maxBytes(fixed, extra);
-    if (most > defaultMaxFrameBytes) {
-      this.#sendLongBlock(streamId, fixed, extra, most, endStream);
-      return;
-    }
-    const { chunk, at } = this.reserve(frameHeaderBytes + most);
-    const start = at + frameHeaderBytes;
-    const end = this.blocks.write(chunk, start, fixed, extra);
-    writeHeadersHeader(chunk, at, streamId, end - start, { first: true, last: true, endStream });
-    this.output.at = end;
-  }
-
-  #sendLongBlock(
-    streamId: number,
-    fixed: FixedFields,
-    extra: readonly string[],
-    most: number,
-    endStream: boolean,
-  ): void {
-    const scratch = Buffer.allocUnsafe(most);
-    const block = scratch.subarray(0, this.blocks.write(scratch, 0, fixed, extra));
-    let from = 0;
-    do {
-      const length = Math.min(defaultMaxFrameBytes, block.length - from);
-      const { chunk, at } = this.reserve(frameHeaderBytes + length);
-      const frame = { first: from === 0, last: from + length === block.length, endStream };
-      const start = writeHeadersHeader(chunk, at, streamId, length, frame);
-      chunk.set(block.subarray(from, from + length), start);
-      this.output.at = start + length;
-      from += length;
-    } while (from < block.length);
   }
 
   /**
