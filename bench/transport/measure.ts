@@ -99,8 +99,8 @@ export async function measure(
  * their timers wake the server apart from each other for as long as they run.
  */
 export async function warmUp(server: RunningServer, cell: Cell, options: Run): Promise<void> {
-  const isPaced = cell.flags.some((flag) => flag.startsWith("-interval-ms="));
-  const hurried = isPaced ? ["-messages=100", "-interval-ms=1"] : [];
+  const [pace] = cell.flags.flatMap((flag) => /^-(?:interval|step)-ms=/.exec(flag) ?? []);
+  const hurried = pace === undefined ? [] : ["-messages=100", `${pace}1`];
   // Of a flag that stands twice the last one counts.
   await client(server, [...cell.flags, ...hurried, ...runFlags(server, cell, options)]);
 }

@@ -3,7 +3,14 @@ import { readFileSync } from "node:fs";
 import { Server, ServerCredentials, type ServerWritableStream } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { announce, onFlip } from "../../watchers/servers/announce.ts";
-import { chunkAt, decodeGenerateRequest, encodeTokenChunk, type GenerateRequest, type TokenChunk } from "./tokens.ts";
+import {
+  chunkAt,
+  decodeGenerateRequest,
+  encodeTokenChunk,
+  type GenerateRequest,
+  onStep,
+  type TokenChunk,
+} from "./tokens.ts";
 
 const health = new HealthImplementation({ "": "SERVING" });
 const server = new Server();
@@ -34,16 +41,18 @@ server.bindAsync("127.0.0.1:0", credentials, (error, port) => {
 });
 
 function generate(call: ServerWritableStream<GenerateRequest, TokenChunk>): void {
-  const { messages, intervalMs } = call.request;
+  const { messages, intervalMs, stepMs } = call.request;
   let index = 0;
-  if (intervalMs > 0) {
-    const timer = setInterval(() => {
+  if (intervalMs > 0 || stepMs > 0) {
+    const next = (): void => {
       if (index < messages) call.write(chunkAt(index));
       else call.end();
       index += 1;
-      if (index > messages) clearInterval(timer);
-    }, intervalMs);
-    call.on("cancelled", () => clearInterval(timer));
+      if (index > messages) leave();
+    };
+    const timer = stepMs > 0 ? undefined : setInterval(next, intervalMs);
+    const leave = stepMs > 0 ? onStep(stepMs, next) : () => clearInterval(timer);
+    call.on("cancelled", leave);
     return;
   }
   const push = (): void => {

@@ -4,6 +4,7 @@ import type { MessageWriter } from "@tokenwire/grpc";
 export interface GenerateRequest {
   readonly messages: number;
   readonly intervalMs: number;
+  readonly stepMs: number;
 }
 
 export interface TokenChunk {
@@ -21,6 +22,7 @@ export function chunkAt(index: number): TokenChunk {
 export function decodeGenerateRequest(bytes: Uint8Array): GenerateRequest {
   let messages = 0;
   let intervalMs = 0;
+  let stepMs = 0;
   let at = 0;
   const next = (): number => {
     let value = 0;
@@ -36,9 +38,39 @@ export function decodeGenerateRequest(bytes: Uint8Array): GenerateRequest {
     const tag = next();
     if (tag === 0x08) messages = next();
     else if (tag === 0x10) intervalMs = next();
+    else if (tag === 0x18) stepMs = next();
     else throw new Error("the request is not a GenerateRequest");
   }
-  return { messages, intervalMs };
+  return { messages, intervalMs, stepMs };
+}
+
+interface StepClock {
+  readonly listeners: Set<() => void>;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** By the length of a step. */
+const stepClocks = new Map<number, StepClock>();
+
+/** Calls back at each step of a clock that all its callers share. Answers how to leave it; it stops when nobody is left. */
+export function onStep(stepMs: number, listener: () => void): () => void {
+  const clock = stepClocks.get(stepMs) ?? startClock(stepMs);
+  clock.listeners.add(listener);
+  return () => {
+    if (!clock.listeners.delete(listener) || clock.listeners.size > 0) return;
+    clearInterval(clock.timer);
+    stepClocks.delete(stepMs);
+  };
+}
+
+function startClock(stepMs: number): StepClock {
+  const listeners = new Set<() => void>();
+  const step = (): void => {
+    for (const listener of listeners) listener();
+  };
+  const clock = { listeners, timer: setInterval(step, stepMs) };
+  stepClocks.set(stepMs, clock);
+  return clock;
 }
 
 export function encodeTokenChunk(chunk: TokenChunk): Uint8Array {

@@ -9,6 +9,7 @@ import {
   encodeTokenChunk,
   encodeTokenChunkInto,
   type GenerateRequest,
+  onStep,
   type TokenChunk,
 } from "./tokens.ts";
 
@@ -37,24 +38,29 @@ onFlip((status) => table.set("", status));
 announce(port, ["@tokenwire/grpc", "@tokenwire/health"]);
 
 async function generate(request: GenerateRequest, call: ServerStreamingCall<TokenChunk>): Promise<void> {
-  if (request.intervalMs > 0) return paced(request, call);
+  if (request.intervalMs > 0 || request.stepMs > 0) return paced(request, call);
   for (let index = 0; index < request.messages && !call.signal.aborted; index += 1) {
     if (!call.write(chunkAt(index))) await call.drained();
   }
 }
 
-function paced({ messages, intervalMs }: GenerateRequest, call: ServerStreamingCall<TokenChunk>): Promise<void> {
+function paced(
+  { messages, intervalMs, stepMs }: GenerateRequest,
+  call: ServerStreamingCall<TokenChunk>,
+): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   let index = 0;
+  const next = (): void => {
+    if (index < messages) call.write(chunkAt(index));
+    else end();
+    index += 1;
+  };
+  const timer = stepMs > 0 ? undefined : setInterval(next, intervalMs);
+  const leave = stepMs > 0 ? onStep(stepMs, next) : () => clearInterval(timer);
   const end = (): void => {
-    clearInterval(timer);
+    leave();
     resolve();
   };
-  const timer = setInterval(() => {
-    if (index === messages) return end();
-    call.write(chunkAt(index));
-    index += 1;
-  }, intervalMs);
   call.signal.addEventListener("abort", end, { once: true });
   return promise;
 }

@@ -23,19 +23,30 @@ import (
 
 type tokens struct {
 	pb.UnimplementedTokensServer
+	clocks *stepClocks
 }
 
-func (tokens) Generate(request *pb.GenerateRequest, stream grpc.ServerStreamingServer[pb.TokenChunk]) error {
+func (t tokens) Generate(request *pb.GenerateRequest, stream grpc.ServerStreamingServer[pb.TokenChunk]) error {
 	var ticks <-chan time.Time
 	if request.IntervalMs > 0 {
 		ticker := time.NewTicker(time.Duration(request.IntervalMs) * time.Millisecond)
 		defer ticker.Stop()
 		ticks = ticker.C
 	}
+	var clock *stepClock
+	if request.StepMs > 0 {
+		clock = t.clocks.join(request.StepMs)
+		defer t.clocks.leave(request.StepMs)
+	}
 	for index := range request.Messages {
-		if ticks != nil {
+		if ticks != nil || clock != nil {
+			var step <-chan struct{}
+			if clock != nil {
+				step = *clock.Load()
+			}
 			select {
 			case <-ticks:
+			case <-step:
 			case <-stream.Context().Done():
 				return stream.Context().Err()
 			}
@@ -67,7 +78,7 @@ func main() {
 	table.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
 	server := grpc.NewServer(options...)
 	healthpb.RegisterHealthServer(server, table)
-	pb.RegisterTokensServer(server, tokens{})
+	pb.RegisterTokensServer(server, tokens{clocks: &stepClocks{clocks: map[uint32]*stepClock{}}})
 
 	flips := make(chan os.Signal, 1)
 	signal.Notify(flips, syscall.SIGUSR2)

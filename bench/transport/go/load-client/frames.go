@@ -33,7 +33,7 @@ const (
 func startFrames(o options) error {
 	path, message, answers := checkPath, []byte(nil), 1
 	if o.messages > 0 {
-		encoded, err := proto.Marshal(&pb.GenerateRequest{Messages: uint32(o.messages), IntervalMs: uint32(o.intervalMs)})
+		encoded, err := proto.Marshal(&pb.GenerateRequest{Messages: uint32(o.messages), IntervalMs: uint32(o.intervalMs), StepMs: uint32(o.stepMs)})
 		if err != nil {
 			return err
 		}

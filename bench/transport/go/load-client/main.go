@@ -25,6 +25,7 @@ type options struct {
 	streams     int
 	messages    int
 	intervalMs  int
+	stepMs      int
 	every       time.Duration
 	delay       time.Duration
 	failed      chan error
@@ -51,6 +52,7 @@ func main() {
 	flag.IntVar(&o.streams, "streams", 1, "calls in flight on each")
 	flag.IntVar(&o.messages, "messages", 0, "messages of each Generate; 0 asks for Check")
 	flag.IntVar(&o.intervalMs, "interval-ms", 0, "pause between the messages of a Generate")
+	flag.IntVar(&o.stepMs, "step-ms", 0, "the same, by a clock that all its streams share")
 	flag.DurationVar(&o.every, "every", 5*time.Millisecond, "pause between the Checks of a probe")
 	flag.Parse()
 	if o.address == "" || *pid <= 0 || o.connections < 1 || o.streams < 1 {
