@@ -17,6 +17,7 @@ function cell(name: string, title: string, operation: Cell["operation"], flags: 
 
 const streams = "-connections=4 -streams=64 -messages=1000000 -warm=1s";
 const paced = `${streams} -interval-ms=10`;
+const stepped = `${streams} -step-ms=10`;
 
 export const cells: readonly Cell[] = [
   cell("m1", "Check, 4 connections × 1", "Check", "-connections=4 -streams=1"),
@@ -27,8 +28,9 @@ export const cells: readonly Cell[] = [
   cell("s1", "1 stream, unpaced", "message", "-connections=1 -streams=1 -messages=1000"),
   cell("s64", "4 × 16 streams, unpaced", "message", "-connections=4 -streams=16 -messages=1000"),
   cell("p256", "4 × 64 streams, one message per 10 ms", "message", paced),
-  cell("e256", "4 × 64 streams, one message per step of 10 ms", "message", `${streams} -step-ms=10`),
+  cell("e256", "4 × 64 streams, one message per step of 10 ms", "message", stepped),
   { ...cell("probe", "Check beside 4 × 64 paced streams", "Check", paced), probed: true },
+  { ...cell("eprobe", "Check beside 4 × 64 streams paced by step", "Check", stepped), probed: true },
   cell("m10-tls", "Check, 4 × 10, TLS", "Check", "-connections=4 -streams=10", true),
   cell("p256-tls", "4 × 64 paced streams, TLS", "message", paced, true),
 ];

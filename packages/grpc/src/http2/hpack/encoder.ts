@@ -27,11 +27,6 @@ export class HpackEncoder {
     return this.#table.generation;
   }
 
-  /** True when the next block begins with a size update. */
-  get hasUpdates(): boolean {
-    return this.#updates.length > 0;
-  }
-
   /** The peer changed SETTINGS_HEADER_TABLE_SIZE; `lowest` is the smallest value it named since. */
   limitTable(lowest: number, last: number): void {
     const low = Math.min(lowest, ownTableBytes);

@@ -193,7 +193,7 @@ describe("encoder and decoder", () => {
     assert.deepEqual([...out.subarray(0, end)], [0x20]);
     end = encoder.encode(out, 0, "a", "b", "index");
     assert.equal(encoder.encode(out, 0, "a", "b", "index"), end);
-    assert.equal(encoder.hasUpdates, false);
+    assert.equal(encoder.encodeUpdates(Buffer.alloc(16), 0), 0);
   });
 });
 
