@@ -144,7 +144,7 @@ export class SocketDriver {
     return heldBytes + waitingBytes > this.#limits.maxBacklogBytes;
   }
 
-  /** Once per turn and connection, and no more often asked of the socket than needed: it is not hot where tokens are paced (bench/transport, p256). */
+  /** Asks the socket no more often than needed: where tokens are paced this is too seldom run to be hot (bench/transport, p256). */
   #flush(): void {
     if (this.#gone || this.#ending) return;
     const socket = this.#socket;

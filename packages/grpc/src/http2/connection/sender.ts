@@ -297,8 +297,8 @@ export class Sender {
   }
 
   /**
-   * A stream in the queue is gone. The queue lets such streams go when they are half of it: with a connection window of 0 no turn
-   * comes that would, and a client could go on making and dropping them.
+   * A stream in the queue is gone. The queue lets such streams go when they are half of it: with a connection window of 0
+   * no turn comes that would, and a client could go on making and dropping them.
    */
   forget(): void {
     this.#goneInQueue += 1;

@@ -21,8 +21,8 @@ export function maxAnswerBytes(blockBytes: number, messageBytes: number): number
 }
 
 /**
- * Writes a whole answer of one message, the first `messageBytes` (at most 16,379) of `message`: HEADERS, DATA and HEADERS. Answers
- * its end. In one function, because a compiler makes more of it than of its calls (bench/transport, m100).
+ * Writes a whole answer of one message, the first `messageBytes` (at most 16,379) of `message`: HEADERS, DATA, HEADERS.
+ * Answers its end. In one function, because a compiler makes more of it than of its calls (bench/transport, m100).
  */
 export function writeAnswer(
   out: Uint8Array,

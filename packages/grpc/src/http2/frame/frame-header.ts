@@ -49,7 +49,10 @@ export function readFrameHeader(bytes: Uint8Array, at: number): FrameHeader {
   };
 }
 
-/** Writes the nine bytes at `at` and answers where the payload begins. Flat, so that it is compiled into its callers (bench/transport, m100). */
+/**
+ * Writes the nine bytes at `at` and answers where the payload begins. Flat, so that it is compiled into its callers
+ * (bench/transport, m100).
+ */
 export function writeFrameHeader(
   out: Uint8Array,
   at: number,
