@@ -8,7 +8,7 @@ import {
   decodeGenerateRequest,
   encodeTokenChunk,
   type GenerateRequest,
-  onStep,
+  onPace,
   type TokenChunk,
 } from "./tokens.ts";
 
@@ -50,8 +50,7 @@ function generate(call: ServerWritableStream<GenerateRequest, TokenChunk>): void
       index += 1;
       if (index > messages) leave();
     };
-    const timer = stepMs > 0 ? undefined : setInterval(next, intervalMs);
-    const leave = stepMs > 0 ? onStep(stepMs, next) : () => clearInterval(timer);
+    const leave = onPace(call.request, next);
     call.on("cancelled", leave);
     return;
   }

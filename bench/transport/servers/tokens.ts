@@ -52,8 +52,15 @@ interface StepClock {
 /** By the length of a step. */
 const stepClocks = new Map<number, StepClock>();
 
+/** Calls back as often as a request is paced: by a timer of its own, or by the clock of its steps. Answers how to end it. */
+export function onPace({ intervalMs, stepMs }: GenerateRequest, listener: () => void): () => void {
+  if (stepMs > 0) return onStep(stepMs, listener);
+  const timer = setInterval(listener, intervalMs);
+  return () => clearInterval(timer);
+}
+
 /** Calls back at each step of a clock that all its callers share. Answers how to leave it; it stops when nobody is left. */
-export function onStep(stepMs: number, listener: () => void): () => void {
+function onStep(stepMs: number, listener: () => void): () => void {
   const clock = stepClocks.get(stepMs) ?? startClock(stepMs);
   clock.listeners.add(listener);
   return () => {

@@ -9,7 +9,7 @@ import {
   encodeTokenChunk,
   encodeTokenChunkInto,
   type GenerateRequest,
-  onStep,
+  onPace,
   type TokenChunk,
 } from "./tokens.ts";
 
@@ -44,19 +44,15 @@ async function generate(request: GenerateRequest, call: ServerStreamingCall<Toke
   }
 }
 
-function paced(
-  { messages, intervalMs, stepMs }: GenerateRequest,
-  call: ServerStreamingCall<TokenChunk>,
-): Promise<void> {
+function paced(request: GenerateRequest, call: ServerStreamingCall<TokenChunk>): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   let index = 0;
   const next = (): void => {
-    if (index < messages) call.write(chunkAt(index));
+    if (index < request.messages) call.write(chunkAt(index));
     else end();
     index += 1;
   };
-  const timer = stepMs > 0 ? undefined : setInterval(next, intervalMs);
-  const leave = stepMs > 0 ? onStep(stepMs, next) : () => clearInterval(timer);
+  const leave = onPace(request, next);
   const end = (): void => {
     leave();
     resolve();

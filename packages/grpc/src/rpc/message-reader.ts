@@ -1,7 +1,6 @@
 import { readUint32 } from "../http2/frame/frame-header.ts";
+import { messagePrefixBytes } from "../http2/frame/message-prefix.ts";
 
-/** Length of a message's prefix: one byte that says whether it is compressed, four of length. */
-export const messagePrefixBytes = 5;
 const leastHeldBytes = 1024;
 
 /** One message as it stands on the wire. */

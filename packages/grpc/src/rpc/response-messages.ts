@@ -2,10 +2,9 @@ import type { WholeAnswer } from "../http2/connection/field-blocks.ts";
 import type { Sender } from "../http2/connection/sender.ts";
 import type { Stream } from "../http2/connection/stream.ts";
 import { copyBytes } from "../http2/frame/copy-bytes.ts";
-import { writeUint32 } from "../http2/frame/frame-header.ts";
+import { messagePrefixBytes, writeMessagePrefix } from "../http2/frame/message-prefix.ts";
 import { answerHeaders, okTrailers } from "./answers.ts";
 import { deflate } from "./compression.ts";
-import { messagePrefixBytes } from "./message-reader.ts";
 import { OutputWriter } from "./message-writer.ts";
 import type { Method } from "./service.ts";
 
@@ -79,7 +78,7 @@ function sendInPlace(
   encodeInto(message, writer);
   const { length } = writer;
   if (at >= 0 && writer.inPlace) {
-    writePrefix(sender.output.chunk, at, 0, length);
+    writeMessagePrefix(sender.output.chunk, at, 0, length);
     if (sender.commit(stream, at, messagePrefixBytes + length)) return length;
   }
   // A copy where it lies in the output, which is written over next.
@@ -92,7 +91,7 @@ function sendFramed(sender: Sender, stream: Stream, flag: 0 | 1, bytes: Uint8Arr
     const at = sender.begin(stream);
     if (at >= 0) {
       const { chunk } = sender.output;
-      copyBytes(bytes, bytes.length, chunk, writePrefix(chunk, at, flag, bytes.length));
+      copyBytes(bytes, bytes.length, chunk, writeMessagePrefix(chunk, at, flag, bytes.length));
       if (sender.commit(stream, at, messagePrefixBytes + bytes.length)) return bytes.length;
     }
   }
@@ -102,16 +101,11 @@ function sendFramed(sender: Sender, stream: Stream, flag: 0 | 1, bytes: Uint8Arr
 
 function sendLarge(sender: Sender, stream: Stream, flag: 0 | 1, bytes: Uint8Array): void {
   const prefix = Buffer.alloc(messagePrefixBytes);
-  writePrefix(prefix, 0, flag, bytes.length);
+  writeMessagePrefix(prefix, 0, flag, bytes.length);
   sender.sendPieces(stream, prefix, bytes);
 }
 
 /** The first bytes in a buffer of their own; `slice` of a Buffer would be a view. */
 function copyOf(bytes: Uint8Array, length: number): Uint8Array {
   return Uint8Array.prototype.slice.call(bytes, 0, length);
-}
-
-function writePrefix(out: Uint8Array, at: number, flag: 0 | 1, length: number): number {
-  out[at] = flag;
-  return writeUint32(out, at + 1, length);
 }

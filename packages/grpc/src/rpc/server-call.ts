@@ -1,6 +1,7 @@
 import type { Connection } from "../http2/connection/connection.ts";
 import type { Stream, StreamHandler } from "../http2/connection/stream.ts";
 import { readUint32 } from "../http2/frame/frame-header.ts";
+import { messagePrefixBytes } from "../http2/frame/message-prefix.ts";
 import { answerHeaders, endWithOk, endWithStatus, fitting, gzipAnswerHeaders, okTrailers } from "./answers.ts";
 import type { BidiStreamingCall } from "./call.ts";
 import { cancelled, deadlineExceeded, requestTimedOut } from "./call-ends.ts";
@@ -9,7 +10,6 @@ import { CallRequest, type RequestingCall } from "./call-request.ts";
 import { acceptsGzip } from "./compression.ts";
 import type { Expiring } from "./deadlines.ts";
 import { decodeRequest } from "./decode-request.ts";
-import { messagePrefixBytes } from "./message-reader.ts";
 import { appendMetadata, FieldMetadata, metadataFields, type RequestMetadata } from "./metadata.ts";
 import type { CallRecord } from "./observer.ts";
 import type { RequestHead } from "./request-head.ts";

@@ -17,7 +17,7 @@ export class Accounts {
   readonly #resets: Budget;
   readonly #pings: PingPolice;
   /** What went out since it was counted. */
-  #framesSent = 0;
+  #hasSent = false;
   #worthSent = 0;
   #answers = 0;
 
@@ -32,24 +32,24 @@ export class Accounts {
     if (bytes >= earningBytes) this.#control.earn(Math.floor(bytes / earningBytes));
   }
 
-  /** An answer went out whole, or as much of it as goes. */
+  /** An answer went out whole. */
   answered(): void {
     this.#answers += 1;
   }
 
   /** HEADERS or DATA frames went out; `worth` is their number, but 0 for one that a tiny window made short. */
   sent(worth: number): void {
-    this.#framesSent += 1;
+    this.#hasSent = true;
     this.#worthSent += worth;
   }
 
   /** Counts what went out. Only before a charge and now and then, because frames that go out are many and charges are few. */
   settle(): void {
-    if (this.#framesSent === 0) return;
+    if (!this.#hasSent) return;
     this.#control.earn(this.#worthSent + this.#answers);
     this.#resets.earn(this.#answers);
     this.#pings.forgive();
-    this.#framesSent = 0;
+    this.#hasSent = false;
     this.#worthSent = 0;
     this.#answers = 0;
   }

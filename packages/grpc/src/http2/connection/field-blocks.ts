@@ -1,4 +1,5 @@
 import type { AnswerBlocks } from "../frame/answer.ts";
+import { copyBytes } from "../frame/copy-bytes.ts";
 import { HpackEncoder } from "../hpack/encoder.ts";
 import type { FixedFields } from "./fixed-fields.ts";
 
@@ -53,6 +54,7 @@ export class FieldBlocks {
 
   /** Bytes that {@link write} needs at most. */
   maxBytes(fixed: FixedFields, extra: readonly string[]): number {
+    if (extra.length === 0 && this.kept(fixed) !== undefined) return maxKeptBytes;
     return this.encoder.maxBytes(fixed.fields) + this.encoder.maxBytes(extra);
   }
 
@@ -60,15 +62,8 @@ export class FieldBlocks {
   write(out: Uint8Array, at: number, fixed: FixedFields, extra: readonly string[]): number {
     const kept = this.kept(fixed);
     let end: number;
-    if (kept === undefined) {
-      end = this.#encodeFixed(out, this.encoder.encodeUpdates(out, at), fixed);
-    } else {
-      end = at;
-      for (let i = 0; i < kept.length; i += 1) {
-        out[end] = kept[i] as number;
-        end += 1;
-      }
-    }
+    if (kept === undefined) end = this.#encodeFixed(out, this.encoder.encodeUpdates(out, at), fixed);
+    else end = copyBytes(kept, kept.length, out, at);
     for (let i = 0; i < extra.length; i += 2) {
       const name = extra[i] as string;
       end = this.encoder.encode(out, end, name, extra[i + 1] as string, neverIndexed.has(name) ? "never" : "plain");

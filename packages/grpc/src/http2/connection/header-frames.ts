@@ -1,4 +1,3 @@
-import { copyBytes } from "../frame/copy-bytes.ts";
 import { defaultMaxFrameBytes, frameHeaderBytes } from "../frame/frame-header.ts";
 import { writeHeadersHeader } from "../frame/headers.ts";
 import type { FieldBlocks } from "./field-blocks.ts";
@@ -14,25 +13,6 @@ interface HeaderTarget {
 
 /** Writes a field section as HEADERS, and CONTINUATION where it is longer than a frame: the fixed fields, then `extra`. */
 export function writeHeaders(
-  target: HeaderTarget,
-  streamId: number,
-  fixed: FixedFields,
-  extra: readonly string[],
-  endStream: boolean,
-): void {
-  const kept = extra.length === 0 ? target.blocks.kept(fixed) : undefined;
-  if (kept !== undefined) writeKeptBlock(target, streamId, kept, endStream);
-  else writeBlock(target, streamId, fixed, extra, endStream);
-}
-
-function writeKeptBlock(target: HeaderTarget, streamId: number, block: Uint8Array, endStream: boolean): void {
-  const output = target.reserve(frameHeaderBytes + block.length);
-  const { chunk } = output;
-  const start = writeHeadersHeader(chunk, output.at, streamId, block.length, { first: true, last: true, endStream });
-  output.at = copyBytes(block, block.length, chunk, start);
-}
-
-function writeBlock(
   target: HeaderTarget,
   streamId: number,
   fixed: FixedFields,

@@ -1,8 +1,6 @@
 import { copyBytes } from "./copy-bytes.ts";
 import { FrameFlag, FrameType, frameHeaderBytes, writeFrameHeader } from "./frame-header.ts";
-
-/** What stands in front of a message: its compressed flag and its length (grpc/grpc, doc/PROTOCOL-HTTP2.md). */
-const prefixBytes = 5;
+import { messagePrefixBytes, writeMessagePrefix } from "./message-prefix.ts";
 
 /** Encoded field blocks, each short enough for one frame. */
 export interface AnswerBlocks {
@@ -12,12 +10,12 @@ export interface AnswerBlocks {
 
 /** Bytes of content that an answer of one message has, which flow control counts. */
 export function answerContentBytes(messageBytes: number): number {
-  return prefixBytes + messageBytes;
+  return messagePrefixBytes + messageBytes;
 }
 
 /** Bytes of a whole answer at most, with two blocks of at most `blockBytes` each. */
 export function maxAnswerBytes(blockBytes: number, messageBytes: number): number {
-  return 3 * frameHeaderBytes + 2 * blockBytes + prefixBytes + messageBytes;
+  return 3 * frameHeaderBytes + 2 * blockBytes + messagePrefixBytes + messageBytes;
 }
 
 /**
@@ -34,13 +32,9 @@ export function writeAnswer(
 ): number {
   let at = writeFrameHeader(out, start, header.length, FrameType.HEADERS, FrameFlag.END_HEADERS, streamId);
   at = copyBytes(header, header.length, out, at);
-  at = writeFrameHeader(out, at, prefixBytes + messageBytes, FrameType.DATA, 0, streamId);
-  out[at] = 0;
-  out[at + 1] = 0;
-  out[at + 2] = 0;
-  out[at + 3] = messageBytes >>> 8;
-  out[at + 4] = messageBytes;
-  at = copyBytes(message, messageBytes, out, at + prefixBytes);
+  at = writeFrameHeader(out, at, messagePrefixBytes + messageBytes, FrameType.DATA, 0, streamId);
+  at = writeMessagePrefix(out, at, 0, messageBytes);
+  at = copyBytes(message, messageBytes, out, at);
   const flags = FrameFlag.END_HEADERS | FrameFlag.END_STREAM;
   at = writeFrameHeader(out, at, trailers.length, FrameType.HEADERS, flags, streamId);
   return copyBytes(trailers, trailers.length, out, at);
