@@ -4,6 +4,7 @@ import type { Connection } from "../http2/connection/connection.ts";
 import type { Limits } from "../limits.ts";
 import type { RpcConnection, RpcServer } from "../rpc/rpc-server.ts";
 import type { GrpcStatusError } from "../rpc/status.ts";
+import { scheduleTurn, type TurnTaker } from "./turns.ts";
 
 /** How long a client may take to hang up after our last bytes, before the socket is cut. */
 const lingerMs = 1_000;
@@ -12,7 +13,7 @@ const lingerMs = 1_000;
  * Moves bytes between a socket and its connection. What one turn of the event loop brings together goes out in one
  * write; a socket that does not take its bytes is not given more, and its client is not read from.
  */
-export class SocketDriver {
+export class SocketDriver implements TurnTaker {
   readonly #socket: Socket;
   readonly #rpc: RpcConnection;
   readonly #http2: Connection;
@@ -100,33 +101,31 @@ export class SocketDriver {
     this.#schedule();
   }
 
-  get #isBlocked(): boolean {
-    return this.#socket.writableLength >= this.#highWaterBytes;
-  }
-
   #schedule(): void {
     if (this.#scheduled || this.#gone) return;
     this.#scheduled = true;
-    setImmediate(this.#turn);
+    scheduleTurn(this);
   }
 
-  readonly #turn = (): void => {
+  takeTurn(): void {
     this.#scheduled = false;
     if (this.#gone) return;
-    const rest = this.#rest;
-    if (rest !== undefined && !this.#ending && !this.#isBacklogged(this.#socket.writableLength)) {
-      this.#take(rest);
-      this.#readOn();
-    }
-    if (!this.#isBlocked) this.#http2.pump();
+    if (this.#rest !== undefined) this.#takeRest(this.#rest);
+    if (this.#http2.hasWork && this.#socket.writableLength < this.#highWaterBytes) this.#http2.pump();
     this.#flush();
-  };
+  }
+
+  #takeRest(rest: Buffer): void {
+    if (this.#ending || this.#isBacklogged(this.#socket.writableLength)) return;
+    this.#take(rest);
+    this.#readOn();
+  }
 
   #resume(): void {
     if (this.#gone) return;
     this.#http2.sender.output.release();
     this.#readOn();
-    this.#turn();
+    this.takeTurn();
   }
 
   #readOn(): void {

@@ -49,12 +49,15 @@ export class Output {
 
   /** Hands over all that was written, in order. The pieces stay untouched until {@link release}. */
   take(): readonly Buffer[] {
+    const last = this.at > this.#start ? this.chunk.subarray(this.#start, this.at) : undefined;
+    this.#start = this.at;
+    // Mostly the one chunk, and nothing else to keep an account of.
+    if (this.#retired.length === 0) return last === undefined ? [] : [last];
     const pieces = this.#full;
-    if (this.at > this.#start) pieces.push(this.chunk.subarray(this.#start, this.at));
+    if (last !== undefined) pieces.push(last);
     this.#full = [];
     this.#fullBytes = 0;
-    this.#start = this.at;
-    if (this.#retired.length > 0) this.#lent.push(...this.#retired.splice(0));
+    this.#lent.push(...this.#retired.splice(0));
     return pieces;
   }
 

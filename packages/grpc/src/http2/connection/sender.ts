@@ -27,7 +27,7 @@ const leastGoneInQueue = 64;
 export interface SenderOwner {
   /** The answer is complete and its last frame written. */
   sentAll(stream: Stream): void;
-  /** Content was written, or waits. Not told of messages that a growing frame takes: of the frame it was. */
+  /** There is output to take, or content waits. Not told again of content that joins output which waits to be taken. */
   changed(): void;
 }
 
@@ -147,13 +147,14 @@ export class Sender {
       return true;
     }
     if (bytes > this.#window || bytes > stream.sendWindow || bytes > defaultMaxFrameBytes) return false;
+    const isFirst = output.unsentBytes === 0;
     writeDataHeader(output.chunk, output.at, stream.id, bytes, false);
     this.#lastId = stream.id;
     this.#lastAt = output.at;
     output.at = at + bytes;
     this.#sent(stream, bytes);
     this.#accounts.sent(1);
-    this.#owner.changed();
+    if (isFirst) this.#owner.changed();
     return true;
   }
 
