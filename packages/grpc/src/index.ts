@@ -1,13 +1,14 @@
 export { defaultLimits, type Limits } from "./limits.ts";
 export type { Listener, ListenTarget, TlsCredentials, TlsOptions } from "./node/listener.ts";
 export { createServer, type Server, type ServerOptions } from "./node/server.ts";
-export type { BidiStreamingCall, Call, ClientStreamingCall, ServerStreamingCall } from "./rpc/call.ts";
+export type { BidiStreamingCall, Call, ClientStreamingCall, PushedCall, ServerStreamingCall } from "./rpc/call.ts";
 export {
   bidiStreaming,
   clientStreaming,
   type MethodOptions,
   type RequestCodec,
   type ResponseCodec,
+  serverPush,
   serverStreaming,
   unary,
 } from "./rpc/define-method.ts";
@@ -20,6 +21,7 @@ export type {
   BidiStreamingHandler,
   ClientStreamingHandler,
   Method,
+  ServerPushHandler,
   ServerStreamingHandler,
   Service,
   UnaryHandler,

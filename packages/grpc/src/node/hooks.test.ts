@@ -7,7 +7,7 @@ import type { CallEnd, CallObserver } from "../rpc/observer.ts";
 import { GrpcStatusError, StatusCode } from "../rpc/status.ts";
 import { readAll } from "../testing/grpc-js-client.ts";
 import { serve } from "../testing/rig.ts";
-import { bidiStreaming, clientStreaming, serverStreaming, unary } from "../testing/text-service.ts";
+import { bidiStreaming, clientStreaming, serverPush, serverStreaming, unary } from "../testing/text-service.ts";
 
 const methods = [
   unary("Echo", (text) => text),
@@ -23,6 +23,10 @@ const methods = [
   }),
   serverStreaming("Count", async (text, call) => {
     for (let n = 0; n < Number(text); n += 1) call.write(String(n));
+  }),
+  serverPush("Push", (text, call) => {
+    call.write(text);
+    setImmediate(() => call.end());
   }),
   clientStreaming("Join", async (call) => {
     const texts: string[] = [];
@@ -71,6 +75,8 @@ describe("an observer", () => {
     assert.deepEqual(await next(), ["Break", StatusCode.INTERNAL, 1, 0, 0, 0]);
     await readAll(client.stream("Count", "12"));
     assert.deepEqual(await next(), ["Count", StatusCode.OK, 1, 2, 12, 14]);
+    await readAll(client.stream("Push", "12"));
+    assert.deepEqual(await next(), ["Push", StatusCode.OK, 1, 2, 1, 2]);
     await client.collect("Join", ["a", "bc", ""]);
     assert.deepEqual(await next(), ["Join", StatusCode.OK, 3, 3, 1, 5]);
     const talk = client.bidi("Talk");
@@ -141,11 +147,12 @@ describe("interceptors", () => {
     ];
     assert.equal((await client.unary("Echo", "a")).message, "a");
     assert.deepEqual((await readAll(client.stream("Count", "2"))).messages, ["0", "1"]);
+    assert.deepEqual((await readAll(client.stream("Push", "2"))).messages, ["2"]);
     assert.equal(await client.collect("Join", ["a", "b"]), "a b");
     const talk = client.bidi("Talk");
     talk.end("hello");
     assert.deepEqual((await readAll(talk)).messages, ["hello"]);
-    assert.deepEqual(steps, ["Echo", "Count", "Join", "Talk"].flatMap(around));
+    assert.deepEqual(steps, ["Echo", "Count", "Push", "Join", "Talk"].flatMap(around));
   });
 
   it("may refuse a call, add metadata and change an answer", async (t) => {

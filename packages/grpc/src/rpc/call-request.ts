@@ -15,7 +15,7 @@ export interface RequestingCall {
   /** The one message of the request is there. */
   run(request: Uint8Array): void;
   /** Ends the call behind what was sent. */
-  end(status: GrpcStatusError): void;
+  endWith(status: GrpcStatusError): void;
   /** Ends the call at once. */
   cut(reason: GrpcStatusError): void;
   /** What a handler is told that a call ended with. */
@@ -80,7 +80,7 @@ export class CallRequest implements MessageTarget {
         this.onFailure(thrown as GrpcStatusError);
       }
     } else if (this.#message === undefined) this.#message = this.#stream.remoteClosed ? bytes : tight(bytes);
-    else call.end(GrpcStatusError.of("UNIMPLEMENTED", `${call.path} takes one request message, a second one came`));
+    else call.endWith(GrpcStatusError.of("UNIMPLEMENTED", `${call.path} takes one request message, a second one came`));
   }
 
   onEnd(): void {
@@ -93,7 +93,7 @@ export class CallRequest implements MessageTarget {
     const message = this.#message;
     this.#message = undefined;
     if (message !== undefined) call.run(message);
-    else call.end(GrpcStatusError.of("UNIMPLEMENTED", `${call.path} takes one request message, none came`));
+    else call.endWith(GrpcStatusError.of("UNIMPLEMENTED", `${call.path} takes one request message, none came`));
   }
 
   onFailure(error: GrpcStatusError): void {

@@ -15,6 +15,11 @@ export interface Call {
    * broke, or the server ended the call. `signal.reason` is then a `GrpcStatusError` that says which.
    */
   readonly signal: AbortSignal;
+  /**
+   * Calls back once when `signal` fires, and at once when it has fired. Costs a tenth of the signal, for handlers of which
+   * there are many. What the listener throws goes to `onEvent`.
+   */
+  onCancelled(listener: () => void): void;
   /** Sets response metadata; before the response headers went out. See `setTrailer` for keys and values. */
   setHeader(key: string, value: MetadataValue | readonly MetadataValue[]): void;
   /** Sends the response headers now; without it they go out with the first message. A second call does nothing. */
@@ -37,6 +42,14 @@ export interface ServerStreamingCall<Response> extends Call {
   write(message: Response): boolean;
   /** Resolves when writing may go on, or when the call has ended (look at `signal` then). Never rejects. */
   drained(): Promise<void>;
+}
+
+/** A call whose answer others push: its handler has returned, and the answer goes on until one of these, or until it is cancelled. */
+export interface PushedCall<Response> extends ServerStreamingCall<Response> {
+  /** Ends the answer with OK. Nothing that is said after it goes out. */
+  end(): void;
+  /** Ends the answer with the status of this error, as a handler that throws it does. */
+  fail(error: unknown): void;
 }
 
 /** A call whose request is a stream, pulled one message at a time. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { readAll } from "../testing/grpc-js-client.ts";
 import { serve } from "../testing/rig.ts";
-import { bidiStreaming, clientStreaming, serverStreaming, unary } from "./define-method.ts";
+import { bidiStreaming, clientStreaming, serverPush, serverStreaming, unary } from "./define-method.ts";
 
 /** Texts for requests and numbers for responses, with the methods that generated messages have. */
 const Text = { decode: (bytes: Uint8Array): string => Buffer.from(bytes).toString() };
@@ -15,6 +15,10 @@ describe("methods defined from generated messages", () => {
       serverStreaming("Codes", Text, Count, async (text, call) => {
         for (const character of text) call.write(character.charCodeAt(0));
       }),
+      serverPush("Reversed", Text, Count, (text, call) => {
+        for (const character of [...text].reverse()) call.write(character.charCodeAt(0));
+        call.end();
+      }),
       clientStreaming("Sum", Text, Count, async (call) => {
         let sum = 0;
         for await (const text of call.requests) sum += text.length;
@@ -26,6 +30,7 @@ describe("methods defined from generated messages", () => {
     ]);
     assert.equal((await client.unary("Length", "four")).message, "4");
     assert.deepEqual((await readAll(client.stream("Codes", "ab"))).messages, ["97", "98"]);
+    assert.deepEqual((await readAll(client.stream("Reversed", "ab"))).messages, ["98", "97"]);
     assert.equal(await client.collect("Sum", ["a", "bc"]), "3");
     const talk = client.bidi("Lengths");
     talk.write("one");

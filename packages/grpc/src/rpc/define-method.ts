@@ -3,6 +3,7 @@ import type {
   BidiStreamingHandler,
   ClientStreamingHandler,
   Method,
+  ServerPushHandler,
   ServerStreamingHandler,
   UnaryHandler,
 } from "./service.ts";
@@ -45,6 +46,21 @@ export function serverStreaming<Request, Response>(
 ): Method {
   const base = method(name, request, response, options);
   return { kind: "server-streaming", ...base, handler: handler as ServerStreamingHandler<unknown, unknown> };
+}
+
+/**
+ * Defines a method whose answer is a stream that goes on after its handler has returned: until `call.end()`, `call.fail()`, or
+ * until it is cancelled. For streams of which there are many; {@link serverStreaming} is simpler.
+ */
+export function serverPush<Request, Response>(
+  name: string,
+  request: RequestCodec<Request>,
+  response: ResponseCodec<Response>,
+  handler: ServerPushHandler<Request, Response>,
+  options: MethodOptions<Response> = {},
+): Method {
+  const base = method(name, request, response, options);
+  return { kind: "server-push", ...base, handler: handler as ServerPushHandler<unknown, unknown> };
 }
 
 /** Defines a method whose request is a stream, pulled out of `call.requests`. */

@@ -1,4 +1,5 @@
 import type { Call } from "./call.ts";
+import { promised } from "./promised-push.ts";
 import type {
   BidiStreamingHandler,
   ClientStreamingHandler,
@@ -10,7 +11,7 @@ import type {
 /**
  * Stands around handlers: for what every method needs, such as credentials that are checked, a span or a line in a log.
  * `next` runs the handler, or the interceptor behind this one, and answers what that answers: the response or a promise
- * of it, or a promise of a stream's end. A call is refused by throwing in place of calling `next`; what an interceptor
+ * of it, or a promise of a stream's end, pushed ones included. A call is refused by throwing in place of calling `next`; what an interceptor
  * answers is the answer. It runs when a unary request is there, and when a stream of requests begins.
  */
 export type Interceptor = (call: Call, method: Method, next: () => unknown) => unknown;
@@ -34,6 +35,13 @@ function within(inner: Method, interceptor: Interceptor): Method {
         await interceptor(call, inner, () => handler(request, call));
       };
       return { ...inner, handler: around };
+    }
+    case "server-push": {
+      const handler = promised(inner.handler);
+      const around: ServerStreamingHandler<unknown, unknown> = async (request, call) => {
+        await interceptor(call, inner, () => handler(request, call));
+      };
+      return { ...inner, kind: "server-streaming", handler: around };
     }
     case "client-streaming": {
       const { handler } = inner;

@@ -3,7 +3,7 @@ import type { Stream, StreamHandler } from "../http2/connection/stream.ts";
 import { readUint32 } from "../http2/frame/frame-header.ts";
 import { messagePrefixBytes } from "../http2/frame/message-prefix.ts";
 import { answerHeaders, endWithOk, endWithStatus, fitting, gzipAnswerHeaders, okTrailers } from "./answers.ts";
-import type { BidiStreamingCall } from "./call.ts";
+import type { BidiStreamingCall, PushedCall } from "./call.ts";
 import { cancelled, deadlineExceeded, requestTimedOut } from "./call-ends.ts";
 import type { CallOwner } from "./call-owner.ts";
 import { CallRequest, type RequestingCall } from "./call-request.ts";
@@ -24,11 +24,14 @@ const deadlineToleranceMs = 10;
 /**
  * One call: a request's messages to its handler, and what the handler says back into the stream.
  *
- * The handler is `waiting` for its request, `running` or `done`; the answer is `open` until a status is given, then
- * `settled`, and `over` when its last byte is in the output or the stream is gone. When both are at their end the call
- * has ended. A call that is cut (deadline, cancellation, shutdown) settles at once, and its signal tells the handler.
+ * The handler is `waiting` for its request, `running` until its promise settles, or `pushing` until it ends the call, and then
+ * `done`; the answer is `open` until a status is given, then `settled`, and `over` when its last byte is in the output or the
+ * stream is gone. When both are at their end the call has ended; what is `pushing` does not outlive the stream. A call that is
+ * cut (deadline, cancellation, shutdown) settles at once, and its signal tells the handler.
  */
-export class ServerCall implements StreamHandler, RequestingCall, Expiring, BidiStreamingCall<unknown, unknown> {
+export class ServerCall
+  implements StreamHandler, RequestingCall, Expiring, BidiStreamingCall<unknown, unknown>, PushedCall<unknown>
+{
   // What each message touches stands together, as in Stream.
   readonly #connection: Connection;
   readonly #stream: Stream;
@@ -47,8 +50,9 @@ export class ServerCall implements StreamHandler, RequestingCall, Expiring, Bidi
   #headers: string[] | undefined;
   #trailers: string[] | undefined;
   #controller: AbortController | undefined;
+  #onCancelled: (() => void) | undefined;
   #room: PromiseWithResolvers<void> | undefined;
-  #handler: "waiting" | "running" | "done" = "waiting";
+  #handler: "waiting" | "running" | "pushing" | "done" = "waiting";
   #over = false;
   #ended = false;
 
@@ -111,6 +115,20 @@ export class ServerCall implements StreamHandler, RequestingCall, Expiring, Bidi
     return this.#controller.signal;
   }
 
+  onCancelled(listener: () => void): void {
+    if (this.#cutBy !== undefined) {
+      this.#hear(listener);
+      return;
+    }
+    const before = this.#onCancelled;
+    if (before === undefined) this.#onCancelled = listener;
+    else
+      this.#onCancelled = () => {
+        this.#hear(before);
+        listener();
+      };
+  }
+
   get requests(): RequestStream {
     return this.#requestInPieces().requests;
   }
@@ -144,6 +162,16 @@ export class ServerCall implements StreamHandler, RequestingCall, Expiring, Bidi
     if (this.#isDeaf || !this.#stream.wantsRoom) return Promise.resolve();
     this.#room ??= Promise.withResolvers<void>();
     return this.#room.promise;
+  }
+
+  end(): void {
+    if (this.#handler !== "pushing") return;
+    if (this.#cutBy !== undefined) this.#handler = "done";
+    else this.#finish();
+  }
+
+  fail(error: unknown): void {
+    if (this.#handler === "pushing") this.#fail(error);
   }
 
   // From the stream.
@@ -208,9 +236,10 @@ export class ServerCall implements StreamHandler, RequestingCall, Expiring, Bidi
       this.#request?.fail(told);
       this.#controller?.abort(told);
     }
+    if (this.#onCancelled !== undefined) this.#hear(this.#onCancelled);
     // Nobody waits for what is not sent yet, and the status should not either.
     this.#stream.dropPending();
-    this.end(reason);
+    this.endWith(reason);
   }
 
   /** Nothing that the handler says goes out any more; true while its signal fires, too. */
@@ -254,6 +283,10 @@ export class ServerCall implements StreamHandler, RequestingCall, Expiring, Bidi
         }
         case "server-streaming":
           this.#whenDone(method.handler(decodeRequest(this.method, request ?? noBytes), this), false);
+          return;
+        case "server-push":
+          this.#handler = "pushing";
+          method.handler(decodeRequest(this.method, request ?? noBytes), this);
           return;
         case "client-streaming":
           this.#whenDone(method.handler(this), true);
@@ -313,11 +346,11 @@ export class ServerCall implements StreamHandler, RequestingCall, Expiring, Bidi
   #fail(thrown: unknown): void {
     this.#returned();
     const status = GrpcStatusError.from(thrown);
-    if (this.#settled) {
+    if (this.#isDeaf) {
       // An aborted wait ends in some error, usually a harmless one; still it is not lost.
       if (status === undefined) this.#owner.lateFailure(this.path, thrown);
     } else {
-      this.end(status ?? this.#internal(thrown));
+      this.endWith(status ?? this.#internal(thrown));
     }
     this.#checkEnd();
   }
@@ -332,7 +365,7 @@ export class ServerCall implements StreamHandler, RequestingCall, Expiring, Bidi
   }
 
   /** Settles with a status that is not OK. */
-  end(status: GrpcStatusError): void {
+  endWith(status: GrpcStatusError): void {
     if (this.#settled) return;
     let trailers: string[];
     let sent = status;
@@ -358,6 +391,7 @@ export class ServerCall implements StreamHandler, RequestingCall, Expiring, Bidi
 
   #settle(code: StatusCode): void {
     this.#settled = true;
+    this.#onCancelled = undefined;
     this.#record?.ended(code, this.#owner.nowMs() - this.#stream.openedAtMs);
     this.#request?.close();
     this.#wake();
@@ -370,6 +404,7 @@ export class ServerCall implements StreamHandler, RequestingCall, Expiring, Bidi
   #goOver(): void {
     this.#over = true;
     if (this.#handler === "running") this.#connection.linger(1);
+    else if (this.#handler === "pushing") this.#handler = "done";
   }
 
   #checkEnd(): void {
@@ -377,6 +412,14 @@ export class ServerCall implements StreamHandler, RequestingCall, Expiring, Bidi
     this.#ended = true;
     if (this.deadlineBucket !== undefined) this.#owner.unwatch(this, this.deadlineBucket);
     this.#owner.ended(this);
+  }
+
+  #hear(listener: () => void): void {
+    try {
+      listener();
+    } catch (thrown) {
+      this.#owner.lateFailure(this.path, thrown);
+    }
   }
 
   #wake(): void {

@@ -1,4 +1,4 @@
-import type { BidiStreamingCall, Call, ClientStreamingCall, ServerStreamingCall } from "./call.ts";
+import type { BidiStreamingCall, Call, ClientStreamingCall, PushedCall, ServerStreamingCall } from "./call.ts";
 import type { MessageWriter } from "./message-writer.ts";
 
 /** May answer at once or later. Answering at once spares a promise for each call. */
@@ -8,6 +8,11 @@ export type ServerStreamingHandler<Request, Response> = (
   request: Request,
   call: ServerStreamingCall<Response>,
 ) => Promise<void>;
+/**
+ * Hands its call on to what pushes the answer, and returns; the answer ends by `call.end()` or `call.fail()`, or with the status
+ * of an error that the handler throws. Spares the promise of each call, which a stream that lives long keeps (bench/transport, p256).
+ */
+export type ServerPushHandler<Request, Response> = (request: Request, call: PushedCall<Response>) => void;
 export type ClientStreamingHandler<Request, Response> = (call: ClientStreamingCall<Request>) => Promise<Response>;
 export type BidiStreamingHandler<Request, Response> = (call: BidiStreamingCall<Request, Response>) => Promise<void>;
 
@@ -24,6 +29,8 @@ export type Method = {
 } & (
   | { readonly kind: "unary"; readonly handler: UnaryHandler<unknown, unknown> }
   | { readonly kind: "server-streaming"; readonly handler: ServerStreamingHandler<unknown, unknown> }
+  /** Server streaming, too; on the wire there is no difference. */
+  | { readonly kind: "server-push"; readonly handler: ServerPushHandler<unknown, unknown> }
   | { readonly kind: "client-streaming"; readonly handler: ClientStreamingHandler<unknown, unknown> }
   | { readonly kind: "bidi-streaming"; readonly handler: BidiStreamingHandler<unknown, unknown> }
 );
@@ -38,5 +45,5 @@ export interface Service {
 
 /** Whether a method's request is a stream of messages and not one. */
 export function takesStream(method: Method): boolean {
-  return method.kind !== "unary" && method.kind !== "server-streaming";
+  return method.kind === "client-streaming" || method.kind === "bidi-streaming";
 }

@@ -2,6 +2,7 @@ import type {
   BidiStreamingHandler,
   ClientStreamingHandler,
   Method,
+  ServerPushHandler,
   ServerStreamingHandler,
   UnaryHandler,
 } from "../rpc/service.ts";
@@ -28,6 +29,10 @@ export function serverStreaming(
     openEnded,
     handler: handler as ServerStreamingHandler<unknown, unknown>,
   };
+}
+
+export function serverPush(name: string, handler: ServerPushHandler<string, string>): Method {
+  return { kind: "server-push", name, ...text, handler: handler as ServerPushHandler<unknown, unknown> };
 }
 
 export function clientStreaming(name: string, handler: ClientStreamingHandler<string, string>): Method {

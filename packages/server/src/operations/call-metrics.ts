@@ -7,7 +7,7 @@ export interface EndedCall {
   readonly responseMessages: number;
 }
 
-type CallKind = "unary" | "client-streaming" | "server-streaming" | "bidi-streaming";
+type CallKind = "unary" | "client-streaming" | "server-streaming" | "server-push" | "bidi-streaming";
 
 /** Of one method. */
 interface Counts {
@@ -47,6 +47,7 @@ const kindNames: Readonly<Record<CallKind, string>> = {
   unary: "unary",
   "client-streaming": "client_stream",
   "server-streaming": "server_stream",
+  "server-push": "server_stream",
   "bidi-streaming": "bidi_stream",
 };
 /** Prometheus' own buckets, one below them for health checks, and three above for long answers. */
