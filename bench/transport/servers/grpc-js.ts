@@ -8,7 +8,8 @@ import {
   decodeGenerateRequest,
   encodeTokenChunk,
   type GenerateRequest,
-  onPace,
+  startPace,
+  stopPace,
   type TokenChunk,
 } from "./tokens.ts";
 
@@ -50,7 +51,8 @@ function generate(call: ServerWritableStream<GenerateRequest, TokenChunk>): void
       index += 1;
       if (index > messages) leave();
     };
-    const leave = onPace(call.request, next);
+    const pace = startPace(call.request, next);
+    const leave = (): void => stopPace(pace, next);
     call.on("cancelled", leave);
     return;
   }

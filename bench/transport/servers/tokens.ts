@@ -44,7 +44,11 @@ export function decodeGenerateRequest(bytes: Uint8Array): GenerateRequest {
   return { messages, intervalMs, stepMs };
 }
 
+/** What calls a stream's listener: a timer of its own, or the clock of the steps that it shares. */
+export type Pace = NodeJS.Timeout | StepClock;
+
 interface StepClock {
+  readonly stepMs: number;
   readonly listeners: Set<() => void>;
   readonly timer: NodeJS.Timeout;
 }
@@ -52,22 +56,23 @@ interface StepClock {
 /** By the length of a step. */
 const stepClocks = new Map<number, StepClock>();
 
-/** Calls back as often as a request is paced: by a timer of its own, or by the clock of its steps. Answers how to end it. */
-export function onPace({ intervalMs, stepMs }: GenerateRequest, listener: () => void): () => void {
-  if (stepMs > 0) return onStep(stepMs, listener);
-  const timer = setInterval(listener, intervalMs);
-  return () => clearInterval(timer);
-}
-
-/** Calls back at each step of a clock that all its callers share. Answers how to leave it; it stops when nobody is left. */
-function onStep(stepMs: number, listener: () => void): () => void {
+/** Calls back as often as a request is paced, until {@link stopPace}. */
+export function startPace({ intervalMs, stepMs }: GenerateRequest, listener: () => void): Pace {
+  if (stepMs === 0) return setInterval(listener, intervalMs);
   const clock = stepClocks.get(stepMs) ?? startClock(stepMs);
   clock.listeners.add(listener);
-  return () => {
-    if (!clock.listeners.delete(listener) || clock.listeners.size > 0) return;
-    clearInterval(clock.timer);
-    stepClocks.delete(stepMs);
-  };
+  return clock;
+}
+
+/** Calls back no more. A clock of steps stops when nobody is left. */
+export function stopPace(pace: Pace, listener: () => void): void {
+  if (!("stepMs" in pace)) {
+    clearInterval(pace);
+    return;
+  }
+  if (!pace.listeners.delete(listener) || pace.listeners.size > 0) return;
+  clearInterval(pace.timer);
+  stepClocks.delete(pace.stepMs);
 }
 
 function startClock(stepMs: number): StepClock {
@@ -75,7 +80,7 @@ function startClock(stepMs: number): StepClock {
   const step = (): void => {
     for (const listener of listeners) listener();
   };
-  const clock = { listeners, timer: setInterval(step, stepMs) };
+  const clock = { stepMs, listeners, timer: setInterval(step, stepMs) };
   stepClocks.set(stepMs, clock);
   return clock;
 }

@@ -1,6 +1,6 @@
 // Serves @tokenwire/health and tokens.proto over @tokenwire/grpc. Arguments: none, or certificate and key for TLS.
 import { readFileSync } from "node:fs";
-import { createServer, type ServerStreamingCall } from "@tokenwire/grpc";
+import { createServer, type PushedCall } from "@tokenwire/grpc";
 import { createHealthService, StatusTable } from "@tokenwire/health";
 import { announce, onFlip } from "../../watchers/servers/announce.ts";
 import {
@@ -9,7 +9,8 @@ import {
   encodeTokenChunk,
   encodeTokenChunkInto,
   type GenerateRequest,
-  onPace,
+  startPace,
+  stopPace,
   type TokenChunk,
 } from "./tokens.ts";
 
@@ -21,7 +22,7 @@ server.register({
   name: "tokenwire.bench.Tokens",
   methods: [
     {
-      kind: "server-streaming",
+      kind: "server-push",
       name: "Generate",
       decodeRequest: decodeGenerateRequest,
       encodeResponse: (chunk) => encodeTokenChunk(chunk as TokenChunk),
@@ -37,26 +38,34 @@ const { port } = await server.listen({ host: "127.0.0.1", port: 0, ...tls });
 onFlip((status) => table.set("", status));
 announce(port, ["@tokenwire/grpc", "@tokenwire/health"]);
 
-async function generate(request: GenerateRequest, call: ServerStreamingCall<TokenChunk>): Promise<void> {
-  if (request.intervalMs > 0 || request.stepMs > 0) return paced(request, call);
-  for (let index = 0; index < request.messages && !call.signal.aborted; index += 1) {
-    if (!call.write(chunkAt(index))) await call.drained();
-  }
+function generate(request: GenerateRequest, call: PushedCall<TokenChunk>): void {
+  if (request.intervalMs > 0 || request.stepMs > 0) pace(request, call);
+  else void flood(request, call);
 }
 
-function paced(request: GenerateRequest, call: ServerStreamingCall<TokenChunk>): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
+async function flood({ messages }: GenerateRequest, call: PushedCall<TokenChunk>): Promise<void> {
+  let cancelled = false;
+  call.onCancelled(() => {
+    cancelled = true;
+  });
+  for (let index = 0; index < messages && !cancelled; index += 1) {
+    if (!call.write(chunkAt(index))) await call.drained();
+  }
+  call.end();
+}
+
+function pace(request: GenerateRequest, call: PushedCall<TokenChunk>): void {
+  const { messages } = request;
   let index = 0;
   const next = (): void => {
-    if (index < request.messages) call.write(chunkAt(index));
+    if (index < messages) call.write(chunkAt(index));
     else end();
     index += 1;
   };
-  const leave = onPace(request, next);
+  const started = startPace(request, next);
   const end = (): void => {
-    leave();
-    resolve();
+    stopPace(started, next);
+    call.end();
   };
-  call.signal.addEventListener("abort", end, { once: true });
-  return promise;
+  call.onCancelled(end);
 }
