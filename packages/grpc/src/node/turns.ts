@@ -19,12 +19,9 @@ function giveTurns(): void {
   waiting = [];
   let given = 0;
   try {
-    for (const taker of takers) {
-      given += 1;
-      taker.takeTurn();
-    }
+    for (; given < takers.length; given += 1) takers[given]?.takeTurn();
   } finally {
     // One that throws ends the program, unless the program says otherwise; then the others still have theirs.
-    for (const taker of takers.slice(given)) scheduleTurn(taker);
+    if (given < takers.length) for (const taker of takers.slice(given + 1)) scheduleTurn(taker);
   }
 }
