@@ -9,7 +9,7 @@ import { type Candidate, measure, type RunningServer, type Sample, startServer, 
 import { goPrograms, tonicServer } from "./programs.ts";
 import { toMarkdown, toRatios } from "./report.ts";
 
-/** Of each server with each cell, before the first round. */
+/** Of each server with each cell, each of two times, before the first round. */
 const warmUpMs = 3_000;
 const help = `What a call and a message cost a gRPC server, in microseconds of CPU: @tokenwire/grpc beside grpc-js, grpc-go and tonic,
 in turns within one run. Linux with taskset and openssl, two cores, Go, Rust and Node 24. From the repository's root:
@@ -25,8 +25,8 @@ in turns within one run. Linux with taskset and openssl, two cores, Go, Rust and
   --json               all samples as JSON
   --help               this text
 
-Each server runs on core 0 in one process that all rounds share and that served each cell for ${warmUpMs / 1000} s before, the
-client on core 1. The client is a program of this folder that speaks HTTP/2 cheaply (m, s and p cells) or grpc-go (go and
+Each server runs on core 0 in one process that all rounds share and that served each cell twice for ${warmUpMs / 1000} s before,
+the client on core 1. The client is a program of this folder that speaks HTTP/2 cheaply (m, s and p cells) or grpc-go (go and
 probe cells); it checks every answer. The first run builds Go and Rust programs into ~/.cache/tokenwire, which takes
 minutes. Ends with 1 when an answer was wrong.`;
 
@@ -83,8 +83,9 @@ try {
 }
 report();
 
+/** Twice, because a runtime that compiled for one cell compiles again for both when it meets the next. */
 async function warmUpAll(): Promise<void> {
-  for (const cell of chosenCells) {
+  for (const cell of [...chosenCells, ...chosenCells]) {
     for (const { name } of candidates) {
       const server = servers.get(cell.tls ? `${name} TLS` : name);
       if (server === undefined || cell.probed === true) continue;
