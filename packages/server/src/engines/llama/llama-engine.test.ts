@@ -104,7 +104,8 @@ describe("the llama engine", () => {
       const sink = await finished(promptIds, { logprobs: 0 });
       assert.deepEqual(sink.tokenIds(), generatedIds);
       const values = sink.deltas.flatMap((delta) => [...(delta.logprobs?.tokenLogprobs ?? [])]);
-      for (const [i, value] of values.entries()) assert.ok(Math.abs(value - (logprobs[i] ?? Number.NaN)) < 0.01);
+      // llama.cpp sums 16-bit floats as the CPU's instructions allow: 0.012 was seen on one with AVX-512 but no AMX, less elsewhere.
+      for (const [i, value] of values.entries()) assert.ok(Math.abs(value - (logprobs[i] ?? Number.NaN)) < 0.02);
     }
   });
 
