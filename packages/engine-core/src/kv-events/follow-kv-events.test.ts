@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import { createServer } from "node:net";
 import { describe, it } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import type { ReadyFacts } from "../protocol/ready-response.ts";
 import { readyFacts } from "../protocol/ready-response.ts";
 import type { WireValue } from "../protocol/request.ts";
@@ -59,6 +60,18 @@ class Listener implements Disposable {
 
   [Symbol.dispose](): void {
     this.#follower?.close();
+  }
+}
+
+/** Ports are lent to connections of other programs, too, and one may have this one for a moment. */
+async function publisherAgainAt(port: number): Promise<MockKvPublisher & Disposable> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await publisherFor({ bufferSteps: 0, port });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE" || tries === 250) throw error;
+      await pause(20);
+    }
   }
 }
 
@@ -141,7 +154,7 @@ describe("a follower of a publisher's KV events", () => {
     first.close();
     listener.heard.length = 0;
     const port = Number(/\d+$/.exec(String(first.config.endpoint))?.[0]);
-    using second = await publisherFor({ bufferSteps: 0, port });
+    using second = await publisherAgainAt(port);
     await publishUntilHeard(second, listener);
     assert.equal(listener.heard[0], "restarted");
   });
