@@ -88,7 +88,7 @@ async function publishUntilHeard(publisher: MockKvPublisher, listener: Listener)
   });
   for (let hash = 100; !isHeard; hash++) {
     await publisher.publish(removed(hash));
-    await Promise.race([heard, new Promise((resolve) => setTimeout(resolve, 20))]);
+    await Promise.race([heard, pause(20)]);
   }
 }
 

@@ -11,8 +11,8 @@ import type {
 /**
  * Stands around handlers: for what every method needs, such as credentials that are checked, a span or a line in a log.
  * `next` runs the handler, or the interceptor behind this one, and answers what that answers: the response or a promise
- * of it, or a promise of a stream's end, pushed ones included. A call is refused by throwing in place of calling `next`; what an interceptor
- * answers is the answer. It runs when a unary request is there, and when a stream of requests begins.
+ * of it, or a promise of a stream's end, pushed ones included. A call is refused by throwing in place of calling `next`;
+ * what an interceptor answers is the answer. It runs when a unary request is there, and when a stream of requests begins.
  */
 export type Interceptor = (call: Call, method: Method, next: () => unknown) => unknown;
 
@@ -36,13 +36,8 @@ function within(inner: Method, interceptor: Interceptor): Method {
       };
       return { ...inner, handler: around };
     }
-    case "server-push": {
-      const handler = promised(inner.handler);
-      const around: ServerStreamingHandler<unknown, unknown> = async (request, call) => {
-        await interceptor(call, inner, () => handler(request, call));
-      };
-      return { ...inner, kind: "server-streaming", handler: around };
-    }
+    case "server-push":
+      return within({ ...inner, kind: "server-streaming", handler: promised(inner.handler) }, interceptor);
     case "client-streaming": {
       const { handler } = inner;
       const around: ClientStreamingHandler<unknown, unknown> = async (call) =>
