@@ -35,9 +35,13 @@ export interface Server {
 
 /**
  * Serves a model, else the demonstration model, as "tokenwire-demo" on a free port of the loopback and resolves when the engine's health name answers
- * SERVING. Later flags win over the defaults, which keep a shutdown short.
+ * SERVING. Later flags win over the defaults, which keep a shutdown short. `variables` are added to the environment.
  */
-export async function startServer(flags: readonly string[] = [], modelPath = demoModel): Promise<Server> {
+export async function startServer(
+  flags: readonly string[] = [],
+  modelPath = demoModel,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<Server> {
   const bin = join(root, "packages", "server", "bin", "tokenwire.mjs");
   const defaults = ["--host", "127.0.0.1", "--port", "0", "--withdrawal-grace", "0", "--drain-timeout", "5"];
   const model = [modelPath, "--served-model-name", "tokenwire-demo"];
@@ -45,7 +49,10 @@ export async function startServer(flags: readonly string[] = [], modelPath = dem
   const environment = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith("TOKENWIRE_")),
   );
-  const child = startGroup(process.execPath, [bin, "serve", ...model, ...defaults, ...flags], environment);
+  const child = startGroup(process.execPath, [bin, "serve", ...model, ...defaults, ...flags], {
+    ...environment,
+    ...variables,
+  });
   const pid = child.pid;
   assert.ok(pid !== undefined, "the server did not start");
   let log = "";
