@@ -243,7 +243,7 @@ export class Connection implements ReceiverOwner, SenderOwner {
   removeStream(stream: Stream, byUs: boolean): void {
     stream.open = false;
     if (stream.pendingBytes > 0) stream.dropPending();
-    if (stream.queued) this.#sender.forget();
+    if (stream.waiting?.queued === true) this.#sender.forget();
     this.#table.open.remove(stream.id);
     this.#table.closed.add(stream.id, byUs);
     if (this.#phase.t === "leaving" && this.#table.open.size === 0) this.#finish();

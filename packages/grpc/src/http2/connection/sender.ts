@@ -12,6 +12,7 @@ import { writeHeaders } from "./header-frames.ts";
 import { Output } from "./output.ts";
 import type { Stream } from "./stream.ts";
 import { TurnQueue } from "./turn-queue.ts";
+import { type PendingTrailers, Waiting } from "./waiting.ts";
 
 /** A message's writer is offered at least this much room in place. */
 const smallestRoomBytes = 512;
@@ -111,7 +112,9 @@ export class Sender {
     this.#settle();
     stream.sendWindow += increment;
     if (stream.sendWindow > maxInt31) return false;
-    if (stream.sendWindow > 0 && (stream.pendingBytes > 0 || stream.wantsRoom)) this.#enqueue(stream);
+    const { waiting } = stream;
+    if (waiting !== undefined && stream.sendWindow > 0 && (waiting.bytes > 0 || waiting.wantsRoom))
+      this.#enqueue(stream, waiting);
     return true;
   }
 
@@ -227,18 +230,21 @@ export class Sender {
   /** Sends two pieces behind one another. The bytes are kept as they are until they are sent. */
   sendPieces(stream: Stream, first: Uint8Array, second: Uint8Array): void {
     this.#settle();
-    const waits = stream.pendingBytes > 0;
-    this.#keep(stream, first);
-    this.#keep(stream, second);
-    while (!waits && stream.pendingBytes > 0 && this.#mayFrame(stream)) this.#sendPending(stream);
-    if (stream.pendingBytes > 0 && stream.sendWindow > 0) this.#enqueue(stream);
+    const waiting = waitingOf(stream);
+    const waits = waiting.bytes > 0;
+    waiting.keep(first);
+    waiting.keep(second);
+    this.#pendingBytes += first.length + second.length;
+    while (!waits && waiting.bytes > 0 && this.#mayFrame(stream)) this.#sendPending(stream, waiting);
+    if (waiting.bytes > 0 && stream.sendWindow > 0) this.#enqueue(stream, waiting);
     this.#owner.changed();
   }
 
   /** Ends the answer with trailers, behind pending content. */
   sendTrailers(stream: Stream, fixed: FixedFields, extra: readonly string[]): void {
-    if (stream.pendingBytes > 0) {
-      stream.ending = { fixed, extra };
+    const { waiting } = stream;
+    if (waiting !== undefined && waiting.bytes > 0) {
+      waiting.ending = { fixed, extra };
       return;
     }
     this.sendHeaders(stream, fixed, extra, true);
@@ -247,8 +253,9 @@ export class Sender {
 
   /** Ends the answer without trailers, behind pending content. */
   finish(stream: Stream): void {
-    stream.ending = "bare";
-    if (stream.pendingBytes === 0) this.#sendEnding(stream);
+    const { waiting } = stream;
+    if (waiting !== undefined && waiting.bytes > 0) waiting.ending = "bare";
+    else this.#sendEnding(stream, "bare");
   }
 
   /**
@@ -260,14 +267,15 @@ export class Sender {
     if (this.#growing === stream && this.output.at < this.#growthRoomAt) return true;
     this.#settle();
     const room =
-      stream.pendingBytes === 0 &&
       stream.sendWindow > 0 &&
       this.#window > 0 &&
+      (stream.waiting === undefined || stream.waiting.bytes === 0) &&
       this.output.unsentBytes < this.#maxUnflushedBytes &&
       (this.#queue.size === 0 || this.#shareLeft(stream) > 0);
     if (!room) {
-      stream.wantsRoom = true;
-      if (stream.sendWindow > 0) this.#enqueue(stream);
+      const waiting = waitingOf(stream);
+      waiting.wantsRoom = true;
+      if (stream.sendWindow > 0) this.#enqueue(stream, waiting);
     }
     return room;
   }
@@ -279,14 +287,15 @@ export class Sender {
       if (this.output.unsentBytes >= this.#maxUnflushedBytes) return;
       const stream = this.#queue.shift();
       if (stream === undefined) return;
-      stream.queued = false;
+      const waiting = waitingOf(stream);
+      waiting.queued = false;
       if (!stream.open) this.#goneInQueue -= 1;
       if (!stream.open || stream.sendWindow <= 0) continue;
-      if (stream.pendingBytes > 0) this.#sendPending(stream);
-      if (stream.pendingBytes > 0) {
-        if (stream.sendWindow > 0) this.#enqueue(stream);
-      } else if (stream.wantsRoom && stream.open) {
-        stream.wantsRoom = false;
+      if (waiting.bytes > 0) this.#sendPending(stream, waiting);
+      if (waiting.bytes > 0) {
+        if (stream.sendWindow > 0) this.#enqueue(stream, waiting);
+      } else if (waiting.wantsRoom && stream.open) {
+        waiting.wantsRoom = false;
         stream.handler?.onWritable();
       }
     }
@@ -324,7 +333,7 @@ export class Sender {
   /** In-place writing goes on a little past the turn's bound: a handler that was just woken has one message in its hands. */
   #takesInPlace(stream: Stream): boolean {
     return (
-      stream.pendingBytes === 0 &&
+      (stream.waiting === undefined || stream.waiting.bytes === 0) &&
       this.#window > 0 &&
       stream.sendWindow > 0 &&
       this.output.unsentBytes < 2 * this.#maxUnflushedBytes
@@ -338,52 +347,26 @@ export class Sender {
   /** What is left to a stream of its part of a turn that others want too. */
   #shareLeft(stream: Stream): number {
     const share = this.#maxUnflushedBytes / (this.#queue.size + 1);
-    const used = stream.turn === this.#turn ? stream.turnBytes : 0;
-    return Math.max(share, leastShareBytes) - used;
-  }
-
-  #keep(stream: Stream, bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
-    stream.pending ??= [];
-    stream.pending.push(bytes);
-    stream.pendingBytes += bytes.length;
-    this.#pendingBytes += bytes.length;
+    return Math.max(share, leastShareBytes) - (stream.waiting?.writtenIn(this.#turn) ?? 0);
   }
 
   /** Sends pending content, one full frame's worth. */
-  #sendPending(stream: Stream): void {
-    const length = Math.min(this.#window, stream.sendWindow, defaultMaxFrameBytes, stream.pendingBytes);
+  #sendPending(stream: Stream, waiting: Waiting): void {
+    const length = Math.min(this.#window, stream.sendWindow, defaultMaxFrameBytes, waiting.bytes);
     if (length <= 0) return;
     const output = this.reserve(frameHeaderBytes + length);
-    const bare = stream.ending === "bare" && length === stream.pendingBytes;
-    let at = writeDataHeader(output.chunk, output.at, stream.id, length, bare);
-    const end = at + length;
-    const pending = stream.pending ?? [];
-    let used = 0;
-    while (at < end) {
-      const piece = pending[used] as Uint8Array;
-      const taken = Math.min(end - at, piece.length - stream.pendingOffset);
-      output.chunk.set(piece.subarray(stream.pendingOffset, stream.pendingOffset + taken), at);
-      at += taken;
-      stream.pendingOffset += taken;
-      if (stream.pendingOffset === piece.length) {
-        used += 1;
-        stream.pendingOffset = 0;
-      }
-    }
-    if (used > 0) pending.splice(0, used);
-    stream.pendingBytes -= length;
+    const bare = waiting.ending === "bare" && length === waiting.bytes;
+    const at = writeDataHeader(output.chunk, output.at, stream.id, length, bare);
+    waiting.moveInto(output.chunk, at, length);
     this.#pendingBytes -= length;
-    output.at = end;
+    output.at = at + length;
     this.#sent(stream, length);
-    this.#accounts.sent(length < tinyFrameBytes && stream.pendingBytes > 0 ? 0 : 1);
+    this.#accounts.sent(length < tinyFrameBytes && waiting.bytes > 0 ? 0 : 1);
     if (bare) this.#ended(stream);
-    else if (stream.pendingBytes === 0 && stream.ending !== undefined) this.#sendEnding(stream);
+    else if (waiting.bytes === 0 && waiting.ending !== undefined) this.#sendEnding(stream, waiting.ending);
   }
 
-  #sendEnding(stream: Stream): void {
-    const { ending } = stream;
-    if (ending === undefined) return;
+  #sendEnding(stream: Stream, ending: PendingTrailers | "bare"): void {
     if (ending === "bare") {
       const output = this.reserve(frameHeaderBytes);
       output.at = writeDataHeader(output.chunk, output.at, stream.id, 0, true);
@@ -402,18 +385,19 @@ export class Sender {
   #sent(stream: Stream, bytes: number): void {
     this.#window -= bytes;
     stream.sendWindow -= bytes;
-    if (stream.turn !== this.#turn) {
-      stream.turn = this.#turn;
-      stream.turnBytes = 0;
-    }
-    stream.turnBytes += bytes;
+    if (this.#queue.size > 0) waitingOf(stream).count(this.#turn, bytes);
   }
 
-  #enqueue(stream: Stream): void {
-    if (stream.queued) return;
-    stream.queued = true;
+  #enqueue(stream: Stream, waiting: Waiting): void {
+    if (waiting.queued) return;
+    waiting.queued = true;
     this.#queue.push(stream);
   }
+}
+
+function waitingOf(stream: Stream): Waiting {
+  stream.waiting ??= new Waiting();
+  return stream.waiting;
 }
 
 const nothing = new Uint8Array();

@@ -1,5 +1,6 @@
 import type { FixedFields } from "./fixed-fields.ts";
 import type { RequestFields } from "./request-fields.ts";
+import type { Waiting } from "./waiting.ts";
 
 /** Who takes what happens on a stream. Nothing here may throw. */
 export interface StreamHandler {
@@ -30,12 +31,6 @@ export interface StreamOwner {
   dropped(bytes: number): void;
 }
 
-/** The end of an answer that waits behind unsent content. */
-export interface PendingTrailers {
-  readonly fixed: FixedFields;
-  readonly extra: readonly string[];
-}
-
 /**
  * One request and its answer (RFC 9113 section 5.1). A stream of ours is only ever in these states:
  *
@@ -53,26 +48,15 @@ export interface PendingTrailers {
  * The fields are the connection's; a user of the stream reads `open` and `remoteClosed` and calls the methods.
  */
 export class Stream {
-  readonly id: number;
   // What a message of a paced stream touches stands together: it is not in the processor's cache (bench/transport, p256).
+  readonly id: number;
   /** False once nothing can be sent any more. */
   open = true;
   headersSent = false;
   /** What we may still send; SETTINGS can make it negative (RFC 9113 section 6.9.2). */
   sendWindow: number;
-  pendingBytes = 0;
-  /** Number of the turn in which `turnBytes` were written. */
-  turn = 0;
-  turnBytes = 0;
-  /** A write answered false, so the handler waits to be called. */
-  wantsRoom = false;
-  /** Stands in the queue of streams that take turns. */
-  queued = false;
-  /** Content that waits for a window or for its turn. */
-  pending: Uint8Array[] | undefined;
-  pendingOffset = 0;
-  /** Trailers, or an end without trailers, behind the pending content. */
-  ending: PendingTrailers | "bare" | undefined;
+  /** Undefined as long as everything went out at once. */
+  waiting: Waiting | undefined;
   request: RequestFields;
   readonly openedAtMs: number;
   handler: StreamHandler | undefined;
@@ -105,6 +89,16 @@ export class Stream {
     this.openedAtMs = nowMs;
   }
 
+  /** Content that waits for a window or for its turn. */
+  get pendingBytes(): number {
+    return this.waiting === undefined ? 0 : this.waiting.bytes;
+  }
+
+  /** A write answered false, so the handler waits to be called. */
+  get wantsRoom(): boolean {
+    return this.waiting?.wantsRoom === true;
+  }
+
   /** Sends the answer's header, once; with `endStream` it is the whole answer. */
   sendHeaders(fixed: FixedFields, extra: readonly string[], endStream: boolean): void {
     if (this.open && !this.headersSent) this.#owner.sendHeaders(this, fixed, extra, endStream);
@@ -112,26 +106,25 @@ export class Stream {
 
   /** Sends content, or keeps it until there is room. */
   sendBytes(bytes: Uint8Array): void {
-    if (this.open && this.ending === undefined) this.#owner.sendBytes(this, bytes);
+    if (this.open && !this.#isEnding) this.#owner.sendBytes(this, bytes);
   }
 
   /** Ends the answer with trailers behind everything written so far. */
   sendTrailers(fixed: FixedFields, extra: readonly string[]): void {
-    if (this.open && this.ending === undefined) this.#owner.sendTrailers(this, fixed, extra);
+    if (this.open && !this.#isEnding) this.#owner.sendTrailers(this, fixed, extra);
   }
 
   /** Ends the answer without trailers. */
   end(): void {
-    if (this.open && this.ending === undefined) this.#owner.finish(this);
+    if (this.open && !this.#isEnding) this.#owner.finish(this);
   }
 
   /** Forgets content that was not sent yet, so that an end can go out before it. */
   dropPending(): void {
-    if (this.pendingBytes > 0) this.#owner.dropped(this.pendingBytes);
-    this.pending = undefined;
-    this.pendingOffset = 0;
-    this.pendingBytes = 0;
-    this.ending = undefined;
+    const { waiting } = this;
+    if (waiting === undefined) return;
+    if (waiting.bytes > 0) this.#owner.dropped(waiting.bytes);
+    waiting.drop();
   }
 
   /** Ends the stream at once with RST_STREAM. The handler is not told. */
@@ -144,5 +137,9 @@ export class Stream {
     if (this.remoteClosed || !this.open) return;
     this.uncreditedBytes += bytes;
     this.#owner.credit(this);
+  }
+
+  get #isEnding(): boolean {
+    return this.waiting?.ending !== undefined;
   }
 }
