@@ -6,7 +6,7 @@ import { ensureInstalled, program } from "../../conformance/harness/tools.ts";
 import { canPin, loadAverage, rotated } from "../in-turns.ts";
 import { type Cell, cells } from "./cells.ts";
 import { type Candidate, measure, type RunningServer, type Sample, startServer, warmUp } from "./measure.ts";
-import { goPrograms, tonicServer } from "./programs.ts";
+import { compiledServers, compileServers, goPrograms, tonicServer } from "./programs.ts";
 import { toMarkdown, toRatios } from "./report.ts";
 
 /** Of each server with each cell, each of two times, before the first round. */
@@ -25,7 +25,7 @@ in turns within one run. Linux with taskset and openssl, two cores, Go, Rust and
   --json               all samples as JSON
   --help               this text
 
-Each server runs on core 0 in one process that all rounds share and that served each cell twice for ${warmUpMs / 1000} s before,
+Each server runs on core 0, those for Node as compiled JavaScript, in one process that all rounds share and that served each cell twice for ${warmUpMs / 1000} s before,
 the client on core 1. The client is a program of this folder that speaks HTTP/2 cheaply (m, s and p cells) or grpc-go (go and
 probe cells); it checks every answer. The first run builds Go and Rust programs into ~/.cache/tokenwire, which takes
 minutes. Ends with 1 when an answer was wrong.`;
@@ -51,9 +51,9 @@ const rounds = values.quick ? 1 : positive("--rounds", values.rounds);
 const durationMs = values.quick ? 500 : 1000 * positive("--seconds", values.seconds);
 const chosenCells = chosen("--cells", values.cells, cells);
 const candidates = chosen("--servers", values.servers, [
-  node(ours, "tokenwire.ts"),
+  node(ours, "tokenwire.js"),
   ...values.also.map(also),
-  node("grpc-js", "grpc-js.ts"),
+  node("grpc-js", "grpc-js.js"),
   { name: "grpc-go", command: [program(goPrograms, "grpc-go-server")], tlsArguments: [] },
   { name: "tonic", command: [program(tonicServer)], tlsArguments: [] },
 ]);
@@ -61,6 +61,7 @@ if (!(await canPin())) {
   fail("this benchmark needs Linux with taskset and two cores");
 }
 
+await compileServers();
 await ensureInstalled(goPrograms);
 if (candidates.some(({ name }) => name === "tonic")) await ensureInstalled(tonicServer);
 const certificate = makeCertificate();
@@ -126,8 +127,7 @@ function report(): void {
 }
 
 function node(name: string, file: string): Candidate {
-  const flags = ["--conditions=tokenwire-source", join(import.meta.dirname, "servers", file)];
-  return { name, command: [process.execPath, ...flags], tlsArguments: [] };
+  return { name, command: [process.execPath, join(compiledServers, file)], tlsArguments: [] };
 }
 
 function also(text: string): Candidate {
