@@ -1,5 +1,4 @@
 import type { Connection } from "../http2/connection/connection.ts";
-import type { Sender } from "../http2/connection/sender.ts";
 import type { Stream, StreamHandler } from "../http2/connection/stream.ts";
 import { readUint32 } from "../http2/frame/frame-header.ts";
 import { messagePrefixBytes } from "../http2/frame/message-prefix.ts";
@@ -34,16 +33,13 @@ export class ServerCall
   implements StreamHandler, RequestingCall, Expiring, BidiStreamingCall<unknown, unknown>, PushedCall<unknown>
 {
   // What each message touches stands together, as in Stream.
-  readonly #sender: Sender;
+  readonly #connection: Connection;
   readonly #stream: Stream;
   readonly method: Method;
   readonly #record: CallRecord | undefined;
-  /** Nothing that the handler says goes out any more; true while its signal fires, too. */
-  #isDeaf = false;
-  #gzip = false;
   #settled = false;
   #cutBy: GrpcStatusError | undefined;
-  readonly #connection: Connection;
+  #gzip = false;
   /** Where the deadline is kept; undefined while it is not watched. */
   deadlineBucket: number | undefined;
   readonly #owner: CallOwner;
@@ -67,10 +63,9 @@ export class ServerCall
     head: RequestHead & { readonly t: "call" },
     owner: CallOwner,
   ) {
-    this.#sender = connection.sender;
-    this.#stream = stream;
     this.method = method;
     this.#connection = connection;
+    this.#stream = stream;
     this.#head = head;
     this.#owner = owner;
     if (head.timeoutMs !== undefined) owner.watch(this);
@@ -160,7 +155,7 @@ export class ServerCall
   write(message: unknown): boolean {
     if (this.#isDeaf) return false;
     this.#send(message);
-    return this.#sender.hasRoom(this.#stream);
+    return this.#connection.sender.hasRoom(this.#stream);
   }
 
   drained(): Promise<void> {
@@ -234,9 +229,8 @@ export class ServerCall
 
   /** Ends the call with this status, whatever its handler does; the signal tells the handler. */
   cut(reason: GrpcStatusError): void {
-    if (this.#settled || this.#cutBy !== undefined) return;
+    if (this.#isDeaf) return;
     this.#cutBy = reason;
-    this.#isDeaf = true;
     if (this.#request !== undefined || this.#controller !== undefined) {
       const told = this.#owner.signalReason(reason);
       this.#request?.fail(told);
@@ -246,6 +240,11 @@ export class ServerCall
     // Nobody waits for what is not sent yet, and the status should not either.
     this.#stream.dropPending();
     this.endWith(reason);
+  }
+
+  /** Nothing that the handler says goes out any more; true while its signal fires, too. */
+  get #isDeaf(): boolean {
+    return this.#settled || this.#cutBy !== undefined;
   }
 
   #requestInPieces(): CallRequest {
@@ -328,7 +327,7 @@ export class ServerCall
     if (this.#settled || stream.headersSent || this.#gzip) return false;
     if (this.#headers !== undefined || this.#trailers !== undefined) return false;
     this.#returned();
-    const bytes = sendAnswer(this.#sender, stream, this.method, response);
+    const bytes = sendAnswer(this.#connection.sender, stream, this.method, response);
     this.#record?.sent(bytes);
     this.#settle(StatusCode.OK);
     return true;
@@ -392,7 +391,6 @@ export class ServerCall
 
   #settle(code: StatusCode): void {
     this.#settled = true;
-    this.#isDeaf = true;
     this.#onCancelled = undefined;
     this.#record?.ended(code, this.#owner.nowMs() - this.#stream.openedAtMs);
     this.#request?.close();
@@ -431,7 +429,7 @@ export class ServerCall
 
   #send(message: unknown): void {
     if (!this.#stream.headersSent) this.sendHeaders();
-    const bytes = sendMessage(this.#sender, this.#stream, this.method, message, this.#gzip);
+    const bytes = sendMessage(this.#connection.sender, this.#stream, this.method, message, this.#gzip);
     this.#record?.sent(bytes);
   }
 }

@@ -12,7 +12,7 @@ import { writeHeaders } from "./header-frames.ts";
 import { Output } from "./output.ts";
 import type { Stream } from "./stream.ts";
 import { TurnQueue } from "./turn-queue.ts";
-import { type PendingTrailers, Waiting } from "./waiting.ts";
+import { type Ending, Waiting } from "./waiting.ts";
 
 /** A message's writer is offered at least this much room in place. */
 const smallestRoomBytes = 512;
@@ -242,20 +242,12 @@ export class Sender {
 
   /** Ends the answer with trailers, behind pending content. */
   sendTrailers(stream: Stream, fixed: FixedFields, extra: readonly string[]): void {
-    const { waiting } = stream;
-    if (waiting !== undefined && waiting.bytes > 0) {
-      waiting.ending = { fixed, extra };
-      return;
-    }
-    this.sendHeaders(stream, fixed, extra, true);
-    this.#ended(stream);
+    this.#end(stream, { fixed, extra });
   }
 
   /** Ends the answer without trailers, behind pending content. */
   finish(stream: Stream): void {
-    const { waiting } = stream;
-    if (waiting !== undefined && waiting.bytes > 0) waiting.ending = "bare";
-    else this.#sendEnding(stream, "bare");
+    this.#end(stream, "bare");
   }
 
   /**
@@ -267,9 +259,9 @@ export class Sender {
     if (this.#growing === stream && this.output.at < this.#growthRoomAt) return true;
     this.#settle();
     const room =
+      stream.pendingBytes === 0 &&
       stream.sendWindow > 0 &&
       this.#window > 0 &&
-      (stream.waiting === undefined || stream.waiting.bytes === 0) &&
       this.output.unsentBytes < this.#maxUnflushedBytes &&
       (this.#queue.size === 0 || this.#shareLeft(stream) > 0);
     if (!room) {
@@ -333,7 +325,7 @@ export class Sender {
   /** In-place writing goes on a little past the turn's bound: a handler that was just woken has one message in its hands. */
   #takesInPlace(stream: Stream): boolean {
     return (
-      (stream.waiting === undefined || stream.waiting.bytes === 0) &&
+      stream.pendingBytes === 0 &&
       this.#window > 0 &&
       stream.sendWindow > 0 &&
       this.output.unsentBytes < 2 * this.#maxUnflushedBytes
@@ -366,7 +358,13 @@ export class Sender {
     else if (waiting.bytes === 0 && waiting.ending !== undefined) this.#sendEnding(stream, waiting.ending);
   }
 
-  #sendEnding(stream: Stream, ending: PendingTrailers | "bare"): void {
+  #end(stream: Stream, ending: Ending): void {
+    const { waiting } = stream;
+    if (waiting !== undefined && waiting.bytes > 0) waiting.ending = ending;
+    else this.#sendEnding(stream, ending);
+  }
+
+  #sendEnding(stream: Stream, ending: Ending): void {
     if (ending === "bare") {
       const output = this.reserve(frameHeaderBytes);
       output.at = writeDataHeader(output.chunk, output.at, stream.id, 0, true);

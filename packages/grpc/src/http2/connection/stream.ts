@@ -55,7 +55,7 @@ export class Stream {
   headersSent = false;
   /** What we may still send; SETTINGS can make it negative (RFC 9113 section 6.9.2). */
   sendWindow: number;
-  /** Undefined as long as everything went out at once. */
+  /** Undefined as long as every message was written in place. */
   waiting: Waiting | undefined;
   request: RequestFields;
   readonly openedAtMs: number;

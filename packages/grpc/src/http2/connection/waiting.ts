@@ -1,21 +1,18 @@
 import type { FixedFields } from "./fixed-fields.ts";
 
-/** The end of an answer that waits behind unsent content. */
-export interface PendingTrailers {
-  readonly fixed: FixedFields;
-  readonly extra: readonly string[];
-}
+/** The end of an answer: trailers, or none. */
+export type Ending = { readonly fixed: FixedFields; readonly extra: readonly string[] } | "bare";
 
 /**
  * What a stream has waiting: content for a window or for its turn, an end behind that content, and its place among the streams
- * that take turns. Made when a stream first has to wait; most never do, and a paced stream that is not in the processor's
+ * that take turns. Made when a stream first keeps content or has to wait; most never do, and a paced stream that is not in the processor's
  * cache is the cheaper the smaller it is (bench/transport, p256).
  */
 export class Waiting {
   /** Bytes of content. */
   bytes = 0;
-  /** Trailers, or an end without trailers, behind the content. */
-  ending: PendingTrailers | "bare" | undefined;
+  /** What comes behind the content. */
+  ending: Ending | undefined;
   /** A write answered false, so the handler waits to be called. */
   wantsRoom = false;
   /** Stands in the queue of streams that take turns. */
