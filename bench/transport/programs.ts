@@ -33,8 +33,8 @@ export const tonicServer: Tool = tool(
 );
 
 /**
- * Compiles the packages and the servers in TypeScript. Users run compiled packages; a
- * process that strips types from its sources has a heap full of holes, and its paced streams cost a fifth more.
+ * Compiles the packages and the servers in TypeScript, because users run compiled packages: paced streams of a process that
+ * strips types from its sources cost a fifth more (docs/benchmarks.md).
  */
 export async function compileServers(): Promise<void> {
   const tsc = join(root, "node_modules", ".bin", "tsc");

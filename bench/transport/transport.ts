@@ -25,10 +25,10 @@ in turns within one run. Linux with taskset and openssl, two cores, Go, Rust and
   --json               all samples as JSON
   --help               this text
 
-Each server runs on core 0, those for Node as compiled JavaScript, in one process that all rounds share and that served each cell twice for ${warmUpMs / 1000} s before,
-the client on core 1. The client is a program of this folder that speaks HTTP/2 cheaply (m, s and p cells) or grpc-go (go and
-probe cells); it checks every answer. The first run builds Go and Rust programs into ~/.cache/tokenwire, which takes
-minutes. Ends with 1 when an answer was wrong.`;
+Each server runs on core 0, those for Node as compiled JavaScript, in one process that all rounds share and that served each
+cell twice for ${warmUpMs / 1000} s before, the client on core 1. The client is a program of this folder that speaks HTTP/2 cheaply (m, s, p and
+e cells) or grpc-go (go and probe cells); it checks every answer. The first run builds Go and Rust programs into
+~/.cache/tokenwire, which takes minutes. Ends with 1 when an answer was wrong.`;
 
 const ours = "tokenwire";
 const { values } = parseArgs({

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import { createServer } from "node:net";
 import { describe, it } from "node:test";
-import { setTimeout as pause } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ReadyFacts } from "../protocol/ready-response.ts";
 import { readyFacts } from "../protocol/ready-response.ts";
 import type { WireValue } from "../protocol/request.ts";
@@ -70,7 +70,7 @@ async function publisherAgainAt(port: number): Promise<MockKvPublisher & Disposa
       return await publisherFor({ bufferSteps: 0, port });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE" || tries === 250) throw error;
-      await pause(20);
+      await sleep(20);
     }
   }
 }
@@ -88,7 +88,7 @@ async function publishUntilHeard(publisher: MockKvPublisher, listener: Listener)
   });
   for (let hash = 100; !isHeard; hash++) {
     await publisher.publish(removed(hash));
-    await Promise.race([heard, pause(20)]);
+    await Promise.race([heard, sleep(20)]);
   }
 }
 
